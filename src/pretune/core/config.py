@@ -1,0 +1,161 @@
+"""Typed settings: every setting of a run is a documented field, set by dotted path, and an unknown key is an error.
+
+`Settings` is a frozen pydantic model that forbids unknown fields. `resolve` builds one from defaults, a saved YAML and
+`KEY=VALUE` assignments, in that order. Imports no torch.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pretune.core.errors import InputError, unknown
+
+MAX_YAML_BYTES = 1 << 20
+
+
+class Settings(BaseModel):
+    """Base of every config: frozen, and unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def fields(kind: type[Settings], prefix: str = "") -> dict[str, tuple[str, Any, str]]:
+    """Dotted key -> (type as text, default, description) for every leaf of a settings class."""
+    found: dict[str, tuple[str, Any, str]] = {}
+    for name, field in kind.model_fields.items():
+        inner = _settings_in(field.annotation)
+        if inner is not None:
+            found |= fields(inner, f"{prefix}{name}.")
+        else:
+            text = getattr(field.annotation, "__name__", None) if not get_args(field.annotation) else None
+            default = None if field.is_required() else field.get_default(call_default_factory=True)
+            found[prefix + name] = (text or str(field.annotation).replace("typing.", ""), default, field.description or "")
+    return found
+
+
+def _settings_in(annotation: Any) -> type[Settings] | None:
+    for option in (annotation, *get_args(annotation)):
+        if isinstance(option, type) and issubclass(option, Settings):
+            return option
+    return None
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """`["optimizer.lr=3e-4", "steps=10"]` to a nested dict; values are read as YAML scalars or lists.
+
+    >>> parse_assignments(["optimizer.lr=3e-4", "steps=10"])
+    {'optimizer': {'lr': 0.0003}, 'steps': 10}
+    """
+    tree: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise InputError(f"{assignment!r} is not a setting: write KEY=VALUE, for example optimizer.lr=3e-4")
+        node = tree
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            inner = node.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise InputError(f"{key}: {parent} was set to a value before; set only its parts")
+            node = inner
+        if leaf in node:
+            raise InputError(f"{key} is set twice")
+        node[leaf] = _parse_value(text)
+    return tree
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError:
+        return text
+    if isinstance(value, str):  # YAML 1.1 reads 3e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts merged; `over` wins."""
+    out = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(out.get(key), Mapping):
+            out[key] = merge(out[key], value)
+        else:
+            out[key] = value
+    return out
+
+
+def resolve(kind: type[S], *layers: Mapping[str, Any], assignments: Sequence[str] = ()) -> S:
+    """A settings object from layers of nested dicts (later ones win) and `KEY=VALUE` assignments (these win over all).
+
+    Raises InputError for an unknown key (naming the nearest known ones) and for a value of a wrong type or range.
+    """
+    tree: dict[str, Any] = {}
+    for layer in (*layers, parse_assignments(assignments)):
+        _refuse_unknown(kind, layer)
+        tree = merge(tree, layer)
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+        raise InputError("; ".join(lines)) from error
+
+
+def _refuse_unknown(kind: type[Settings], tree: Mapping[str, Any], prefix: str = "") -> None:
+    for key, value in tree.items():
+        if key not in kind.model_fields:
+            known = list(fields(kind, prefix)) if not prefix else list(fields(kind, prefix)) + list(fields(kind))
+            raise unknown("setting", prefix + key, known)
+        inner = _settings_in(kind.model_fields[key].annotation)
+        if inner is not None and isinstance(value, Mapping):
+            _refuse_unknown(inner, value, f"{prefix}{key}.")
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without aliases and without duplicate keys: neither belongs in a config."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(key, str | int | float | bool | None):
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} cannot be a key", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML mapping from a file of at most 1 MiB, without aliases or duplicate keys."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise InputError(f"{path}: larger than {MAX_YAML_BYTES} bytes: not a config pretune wrote")
+        tree = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: expected a mapping of settings at the top")
+    return tree
+
+
+def dump_yaml(tree: Mapping[str, Any]) -> str:
+    """YAML text with the keys in the given order."""
+    return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=120)

@@ -1,0 +1,37 @@
+"""Vocab: what objectives and heads know of a tokenizer. Imports no torch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Vocab:
+    """Size, special ids and unigram frequencies of a vocabulary of V ids.
+
+    size: V. A `*_id` is None where the tokenizer has no such token.
+    is_special_V: bool; True for ids an objective must neither predict nor draw ([PAD], [CLS], [SEP], [MASK], [UNK] ...).
+    unigram_V: float64, sums to 1, relative frequency of each id in the corpus; None where no corpus is known.
+    """
+
+    size: int
+    is_special_V: NDArray[np.bool_]
+    pad_id: int | None = None
+    unk_id: int | None = None
+    cls_id: int | None = None
+    sep_id: int | None = None
+    mask_id: int | None = None
+    unigram_V: NDArray[np.float64] | None = None
+
+    @property
+    def ordinary_ids(self) -> NDArray[np.int64]:
+        """Ids that are not special, ascending."""
+        return np.flatnonzero(~self.is_special_V)
+
+    def unigram_entropy(self) -> float:
+        """Entropy of the unigram distribution in nats: the loss of a model that knows only frequencies."""
+        if self.unigram_V is None:
+            raise ValueError("this vocabulary has no unigram frequencies: open it from a corpus")
+        p = self.unigram_V[self.unigram_V > 0]
+        return float(-(p * np.log(p)).sum())
