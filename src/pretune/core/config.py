@@ -35,7 +35,11 @@ def fields(kind: type[Settings], prefix: str = "") -> dict[str, tuple[str, Any, 
         else:
             text = getattr(field.annotation, "__name__", None) if not get_args(field.annotation) else None
             default = None if field.is_required() else field.get_default(call_default_factory=True)
-            found[prefix + name] = (text or str(field.annotation).replace("typing.", ""), default, field.description or "")
+            found[prefix + name] = (
+                text or str(field.annotation).replace("typing.", ""),
+                default,
+                field.description or "",
+            )
     return found
 
 
@@ -106,7 +110,10 @@ def resolve(kind: type[S], *layers: Mapping[str, Any], assignments: Sequence[str
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+        lines = [
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (got {item['input']!r})"
+            for item in error.errors()
+        ]
         raise InputError("; ".join(lines)) from error
 
 
@@ -125,13 +132,13 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | bool | None):
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} cannot be a key", key_node.start_mark)
             if key in seen:

@@ -55,4 +55,4 @@ def need_extra(module: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise InputError(f"this needs {module.split('.')[0]}: pip install \"pretune[{extra}]\"") from error
+        raise InputError(f'this needs {module.split(".")[0]}: pip install "pretune[{extra}]"') from error

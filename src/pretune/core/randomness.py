@@ -1,7 +1,7 @@
 """Randomness is passed in: a generator is derived from numbers that name the place, never from global state.
 
-Two places with different numbers get independent streams (Philox, a counter-based generator; Salmon et al. 2011), so the
-draws of a sample are the same for any number of workers, processes and restarts.
+Two places with different numbers get independent streams (Philox, a counter-based generator; Salmon et al. 2011), so
+the draws of a sample are the same for any number of workers, processes and restarts.
 """
 
 import hashlib

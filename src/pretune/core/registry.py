@@ -40,7 +40,7 @@ def _defined(tree: ast.Module) -> set[str]:
 
 
 def find(package: str, kind: str, name: str) -> Any:
-    """The object an entry's file defines, or `package.module:name` from outside. Raises InputError for an unknown name."""
+    """The object an entry's file defines, or `package.module:name` from outside. InputError for an unknown name."""
     if ":" in name:
         module, _, attribute = name.partition(":")
         try:

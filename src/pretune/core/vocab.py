@@ -11,7 +11,7 @@ class Vocab:
     """Size, special ids and unigram frequencies of a vocabulary of V ids.
 
     size: V. A `*_id` is None where the tokenizer has no such token.
-    is_special_V: bool; True for ids an objective must neither predict nor draw ([PAD], [CLS], [SEP], [MASK], [UNK] ...).
+    is_special_V: bool; True for ids an objective must neither predict nor draw: [PAD], [CLS], [SEP], [MASK], [UNK].
     unigram_V: float64, sums to 1, relative frequency of each id in the corpus; None where no corpus is known.
     """
 

@@ -1,0 +1,1 @@
+"""pretune: language models of your own."""

@@ -1,0 +1,88 @@
+"""Template and assemble: from Segments to an Example, where [CLS] and [SEP] go.
+
+The template is the family's. BERT (Devlin et al. 2019, section 3): `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`, segment
+0 up to the first [SEP], segment 1 after it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pretune.core.marks import SPECIAL
+from pretune.core.stream import Array, Example, Segments, Stream, Targets, bidirectional
+
+Part = int | str
+"""The index of a span, or the text of a special token."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """How a family puts spans together.
+
+    single, pair: parts in order, a span's index or a special token's name in `special_ids`.
+    segments_single, segments_pair: the segment id of each part; all 0 for families without segments.
+    summary: index of the part whose row stands for the whole ([CLS]). first_position: RoBERTa starts at 2.
+    """
+
+    special_ids: dict[str, int]
+    single: tuple[Part, ...] = ("cls", 0, "sep")
+    pair: tuple[Part, ...] = ("cls", 0, "sep", 1, "sep")
+    segments_single: tuple[int, ...] = (0, 0, 0)
+    segments_pair: tuple[int, ...] = (0, 0, 0, 1, 1)
+    summary: int = 0
+    first_position: int = 0
+
+    def parts(self, num_spans: int) -> tuple[Part, ...]:
+        if num_spans not in (1, 2):
+            raise ValueError(f"a template holds one span or two, not {num_spans}")
+        return self.single if num_spans == 1 else self.pair
+
+    def num_special(self, num_spans: int) -> int:
+        """How many special tokens the template adds: subtract it from `max_length` for the room the spans have."""
+        return sum(isinstance(part, str) for part in self.parts(num_spans))
+
+    def offset(self, span: int, lengths: list[int]) -> int:
+        """The row of the first token of a span, given the spans' lengths."""
+        row = 0
+        for part in self.parts(len(lengths)):
+            if part == span:
+                return row
+            row += 1 if isinstance(part, str) else lengths[part]
+        raise ValueError(f"no span {span} among {len(lengths)}")
+
+
+def assemble(segments: Segments, template: Template, origin: int | None = None) -> Example:
+    """An Example with special tokens, segment ids and marks; each label becomes a target at the summary row.
+
+    Special tokens are marked SPECIAL. Nothing is cut here: `arrange` and `featurize` cut.
+    """
+    num_spans = len(segments.spans)
+    segment_of = template.segments_single if num_spans == 1 else template.segments_pair
+    ids: list[Array] = []
+    marks: list[Array] = []
+    parts: list[Array] = []
+    summary_row = 0
+    for index, part in enumerate(template.parts(num_spans)):
+        if index == template.summary:
+            summary_row = sum(len(block) for block in ids)
+        if isinstance(part, str):
+            ids.append(np.array([template.special_ids[part]], np.int64))
+            marks.append(np.array([SPECIAL], np.uint8))
+        else:
+            ids.append(np.asarray(segments.spans[part].ids_P, np.int64))
+            marks.append(np.asarray(segments.spans[part].marks_P, np.uint8))
+        parts.append(np.full(len(ids[-1]), segment_of[index], np.int64))
+    stream: Stream = bidirectional(
+        np.concatenate(ids),
+        marks_T=np.concatenate(marks),
+        segment_ids_T=np.concatenate(parts),
+        first_position=template.first_position,
+    )
+    predict = {head: label_at(summary_row, label) for head, label in segments.labels.items()}
+    return Example(source=stream, predict=predict, origin_E=None if origin is None else np.array([origin]))
+
+
+def label_at(row: int, label: int | float | None) -> Targets:
+    """One prediction at one row. An int is a class, a float a value, None unknown."""
+    gold = None if label is None else np.array([label], np.int64 if isinstance(label, int) else np.float32)
+    return Targets(at_MK=np.array([[row]], np.int64), gold_M=gold, weight_M=np.ones(1, np.float32))

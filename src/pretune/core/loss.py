@@ -1,0 +1,42 @@
+"""Loss(sum, count) and how losses add up.
+
+Losses are (sum, count), and counts come first: the loop sums `counts` over micro-batches and processes before the first
+backward and divides each loss by its own total.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pretune.core.stream import Targets
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The sum of a loss over its items, how many (or how much weight) there were, and its weight in the total."""
+
+    sum: Tensor
+    count: float
+    weight: float = 1.0
+
+
+def weight_sum(targets: Targets) -> float:
+    """The denominator of a mean over predictions: the sum of their weights."""
+    return float(len(targets)) if targets.weight_M is None else float(targets.weight_M.sum())
+
+
+def cross_entropy(logits_MV: Tensor, targets: Targets, label_smoothing: float = 0.0) -> Loss:
+    """Weighted cross-entropy in nats, summed in fp32. gold_M are classes, or gold_MC distributions."""
+    each_M = F.cross_entropy(logits_MV.float(), targets.gold_M, reduction="none", label_smoothing=label_smoothing)
+    if targets.weight_M is not None:
+        each_M = each_M * targets.weight_M
+    return Loss(each_M.sum(), weight_sum(targets))
+
+
+def total(losses: Mapping[str, Loss], counts: Mapping[str, float]) -> Tensor:
+    """The weighted sum of the losses, each divided by its own total count (over micro-batches and processes)."""
+    parts = [loss.weight * loss.sum / max(counts[name], 1e-12) for name, loss in losses.items()]
+    return torch.stack([part.reshape(()) for part in parts]).sum()
