@@ -1,0 +1,16 @@
+"""The command line, one verb a file, thin: it reads arguments, calls `verbs/` and prints. Imports torch only in a verb.
+
+main.py        the `pretune` command: registers the verbs, turns errors into messages and exit statuses
+options.py     options that several verbs share
+output.py      results as text, or as one JSON object on standard output
+quickstart.py  pretune quickstart
+tokenizer.py   pretune tokenizer train
+corpus.py      pretune corpus build | verify
+pretrain.py    pretune pretrain
+finetune.py    pretune finetune
+evaluate.py    pretune evaluate
+predict.py     pretune predict
+fill.py        pretune fill
+embed.py       pretune embed
+listing.py     pretune recipes | objectives | families | tasks
+"""

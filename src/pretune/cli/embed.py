@@ -1,0 +1,29 @@
+"""pretune embed: a vector a text, JSONL out or a .npy file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pretune.cli.options import Model
+from pretune.cli.output import emit_lines
+
+
+def register(app: typer.Typer) -> None:
+    app.command("embed")(embed)
+
+
+def embed(
+    model: Model,
+    file: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="A text a line; - reads standard input.")] = Path(
+        "-"
+    ),
+    pooling: Annotated[str, typer.Option("--pooling", help="mean, cls or max.")] = "mean",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write one float32 array [n, hidden_size] here instead (.npy).")
+    ] = None,
+) -> None:
+    """Embeds each line, one JSON list of numbers a line."""
+    from pretune.verbs.predict import embed_file
+
+    emit_lines(embed_file(model=model, file=file, pooling=pooling, out=out))

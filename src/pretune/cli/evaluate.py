@@ -1,0 +1,27 @@
+"""pretune evaluate: scores of a fine-tuned model on a labelled file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pretune.cli.options import Assignments, Json, Model
+from pretune.cli.output import emit
+
+
+def register(app: typer.Typer) -> None:
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="From `pretune tasks`.")],
+    model: Model,
+    data: Annotated[Path, typer.Option("--data", help="Labelled examples.")],
+    settings: Assignments = None,
+    as_json: Json = False,
+) -> None:
+    """Scores a fine-tuned model, with intervals."""
+    from pretune.verbs.evaluate import evaluate as run
+
+    result = run(task, model=model, data=data, settings=list(settings or []))
+    emit(result, result["text"], as_json)

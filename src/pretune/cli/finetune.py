@@ -1,0 +1,46 @@
+"""pretune finetune: a model for a task, from labelled files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pretune.cli.options import Assignments, Config, Json, Model, Out, Threads
+from pretune.cli.output import emit
+
+
+def register(app: typer.Typer) -> None:
+    app.command("finetune")(finetune)
+
+
+def finetune(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="From `pretune tasks`.")],
+    model: Model,
+    train: Annotated[
+        Path, typer.Option("--train", help="Labelled examples: JSONL, CSV, TSV, Parquet or CoNLL columns.")
+    ],
+    out: Out,
+    settings: Assignments = None,
+    valid: Annotated[
+        Path | None, typer.Option("--valid", help="Labelled examples to choose the best epoch by.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option("--test", help="Labelled examples scored once, at the end.")] = None,
+    config: Config = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Fine-tunes a model and scores it beside simple baselines."""
+    from pretune.verbs.finetune import finetune as run
+
+    result = run(
+        task,
+        model=model,
+        train=train,
+        valid=valid,
+        test=test,
+        out=out,
+        config=config,
+        settings=list(settings or []),
+        threads=threads,
+    )
+    emit(result, result["text"], as_json)

@@ -1,0 +1,51 @@
+"""The `pretune` command: registers one verb a file and turns errors into messages and exit statuses.
+
+Exit status: 0 done, 1 a run failed (says why and what is safe on disk), 2 the request is wrong (says what to change).
+`--help` answers without importing torch: a verb's work is imported when it runs.
+"""
+
+import sys
+
+import typer
+
+from pretune.cli import (
+    corpus,
+    embed,
+    evaluate,
+    fill,
+    finetune,
+    listing,
+    predict,
+    pretrain,
+    quickstart,
+    tokenizer,
+)
+from pretune.core.errors import PretuneError
+
+app = typer.Typer(
+    name="pretune",
+    help="Pre-train, fine-tune and honestly measure language models of your own, in Hugging Face format.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (quickstart, pretrain, finetune, evaluate, predict, fill, embed):
+    module.register(app)
+app.add_typer(tokenizer.app, name="tokenizer")
+app.add_typer(corpus.app, name="corpus")
+listing.register(app)
+
+
+def run() -> None:
+    """The console script: runs the command line and exits with its status."""
+    try:
+        app()
+    except PretuneError as error:
+        print(f"pretune: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("pretune: interrupted; the last checkpoint is safe, the same command continues", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

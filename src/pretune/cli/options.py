@@ -1,0 +1,21 @@
+"""Options that several verbs share, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+Out = Annotated[Path, typer.Option("--out", help="Directory to write; made if missing. Rerunning continues.")]
+Model = Annotated[str, typer.Option("--model", help="A directory, a hub name, or a preset such as bert-mini.")]
+Config = Annotated[Path | None, typer.Option("--config", help="A saved run.yaml whose settings to start from.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Settings by dotted path, for example optimizer.lr=3e-4.", show_default=False
+    ),
+]
+OnError = Annotated[
+    str, typer.Option("--on-error", help="raise: stop at the first bad line. skip: leave it out and count it.")
+]
+Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads torch may use; default: all.")]

@@ -1,0 +1,28 @@
+"""pretune predict: what a fine-tuned model says of new texts, JSONL out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pretune.cli.options import Assignments, Model
+from pretune.cli.output import emit_lines
+
+
+def register(app: typer.Typer) -> None:
+    app.command("predict")(predict)
+
+
+def predict(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="From `pretune tasks`.")],
+    model: Model,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="[FILE|-]", help="JSONL, CSV, TSV, or txt with a text a line; - reads standard input."),
+    ] = Path("-"),
+    settings: Assignments = None,
+) -> None:
+    """Predicts for each input, one JSON object a line, in the order given."""
+    from pretune.verbs.predict import predict_file
+
+    emit_lines(predict_file(task, model=model, file=file, settings=list(settings or [])))

@@ -1,0 +1,39 @@
+"""pretune pretrain: a model from a corpus."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pretune.cli.options import Assignments, Config, Json, Out, Threads
+from pretune.cli.output import emit
+
+
+def register(app: typer.Typer) -> None:
+    app.command("pretrain")(pretrain)
+
+
+def pretrain(
+    corpus: Annotated[Path, typer.Option("--corpus", help="Directory of a corpus.")],
+    out: Out,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help="From `pretune recipes`, with a size: bert-mini. Default: modern."),
+    ] = None,
+    settings: Assignments = None,
+    init: Annotated[str | None, typer.Option("--init", help="Start from this model instead of fresh weights.")] = None,
+    config: Config = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Pre-trains a model; the same command continues an interrupted run."""
+    from pretune.verbs.pretrain import pretrain as run
+
+    assignments = list(settings or [])
+    if recipe is not None and "=" in recipe:
+        assignments.insert(0, recipe)
+        recipe = None
+    result = run(
+        recipe or "modern", corpus=corpus, out=out, init=init, config=config, settings=assignments, threads=threads
+    )
+    emit(result, result["text"], as_json)
