@@ -1,0 +1,176 @@
+"""TransformerConfig: what a Transformer body is made of, as typed choices. Imports no torch.
+
+One config serves every Transformer family: BERT is post-norm with learned positions, ModernBERT (Warner et al. 2024) is
+pre-norm, rotary and gated. A choice that needs numbers carries them (`Rotary(base=1e4)`), so no two fields can disagree
+silently; what still can is refused when the config is made.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pretune.core.errors import InputError
+
+Activation = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh"]
+"""gelu is the exact one (erf); gelu_tanh its approximation (Hendrycks and Gimpel 2016)."""
+Placement = Literal["post", "pre"]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A learned vector for each of `max_positions` positions, added to the token's (BERT)."""
+
+    max_positions: int
+
+
+@dataclass(frozen=True)
+class Sinusoidal:
+    """Fixed sines and cosines added to the token's vector (Vaswani et al. 2017, section 3.5)."""
+
+    max_positions: int
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Queries and keys turned by angles that grow with the position (Su et al. 2021).
+
+    base: of the wavelengths. local_base: the same in layers with a window; None: as `base`.
+    """
+
+    base: float = 10_000.0
+    local_base: float | None = None
+
+
+@dataclass(frozen=True)
+class NoPosition:
+    """The order of tokens is not told."""
+
+
+Position = Learned | Sinusoidal | Rotary | NoPosition
+
+
+@dataclass(frozen=True)
+class Norm:
+    """layer: LayerNorm (Ba et al. 2016), with or without bias. rms: RMSNorm (Zhang and Sennrich 2019), never a bias."""
+
+    kind: Literal["layer", "rms"] = "layer"
+    eps: float = 1e-12
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """Two linear maps with an activation between, or gated: activation(a) * b (Shazeer 2020), with a and b of
+    `intermediate_size` each."""
+
+    intermediate_size: int
+    activation: Activation = "gelu"
+    gated: bool = False
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Multi-head self-attention. dropout: of attention probabilities, in training.
+
+    bias: in the four linear maps. qk_norm: the config's norm over each head's queries and keys, before rotation.
+    windows: for each layer the half-width in positions (a query sees keys at most so far away), None for a global layer.
+    """
+
+    num_heads: int
+    bias: bool = True
+    qk_norm: bool = False
+    dropout: float = 0.0
+    windows: tuple[int | None, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Every matrix and embedding from N(0, std²), cut off at `cutoff` standard deviations (BERT: 0.02, cut at 2)."""
+
+    std: float = 0.02
+    cutoff: float | None = None
+
+
+@dataclass(frozen=True)
+class FanIn:
+    """Linear maps from N(0, gain² / fan_in). embedding_std: of embeddings; None: hidden_size ** -0.5, with which logits
+    tied to them start with variance 1 (the vectors they meet are normalised)."""
+
+    gain: float = 1.0
+    embedding_std: float | None = None
+
+
+Init = Normal | FanIn
+
+
+@dataclass(frozen=True)
+class HeadTransform:
+    """What a head does to a row before its output map: dense, activation, and a norm if there is one."""
+
+    activation: Activation = "gelu"
+    bias: bool = True
+    norm: Norm | None = None
+
+
+@dataclass(frozen=True)
+class LMHead:
+    """The output over the vocabulary. transform: None for none. tied: the matrix is the token embedding's."""
+
+    transform: HeadTransform | None = None
+    bias: bool = True
+    tied: bool = True
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """A Transformer body of `num_layers` blocks.
+
+    placement: post, the norm after each residual sum (Vaswani et al. 2017); pre, before each part (Xiong et al. 2020).
+    embedding_norm: a norm over the embeddings; with pre-norm the first layer's attention then has none of its own, as
+    in ModernBERT. final_norm: a norm after the last layer. num_segments: 0 for no segment embeddings.
+    embedding_dropout: of the embeddings; hidden_dropout: of what attention and feed-forward add to the residual.
+    Raises InputError for numbers that do not fit together.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    position: Position
+    norm: Norm
+    placement: Placement
+    feed_forward: FeedForward
+    attention: Attention
+    init: Init
+    output: LMHead
+    num_segments: int = 0
+    embedding_norm: bool = True
+    final_norm: bool = False
+    embedding_dropout: float = 0.0
+    hidden_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "hidden_size", "num_layers"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        heads, windows = self.attention.num_heads, self.attention.windows
+        if heads < 1 or self.hidden_size % heads:
+            raise InputError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {heads}")
+        if isinstance(self.position, Rotary) and self.head_size % 2:
+            raise InputError(f"rotary positions need an even head size, not {self.hidden_size} / {heads}")
+        if windows is not None and len(windows) != self.num_layers:
+            raise InputError(f"windows has {len(windows)} entries for {self.num_layers} layers: give one a layer")
+        for name, rate in (
+            ("attention.dropout", self.attention.dropout),
+            ("embedding_dropout", self.embedding_dropout),
+            ("hidden_dropout", self.hidden_dropout),
+        ):
+            if not 0 <= rate < 1:
+                raise InputError(f"{name} is {rate}: it must be at least 0 and below 1")
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.attention.num_heads
+
+    def window(self, layer: int) -> int | None:
+        """The half-width of a layer's window, None where it is global."""
+        return None if self.attention.windows is None else self.attention.windows[layer]
