@@ -1,0 +1,12 @@
+"""Scores on plain arrays, with their intervals and tests. No torch.
+
+checks.py         what every metric refuses: empty, unequal, NaN
+classification.py accuracy, confusion counts, precision, recall, F1 (binary, micro, macro), Matthews correlation
+correlation.py    Pearson and Spearman
+spans.py          spans of BIO tags and their F1, equal to seqeval's default
+perplexity.py     perplexity and bits from a sum of nats
+calibration.py    reliability bins, expected calibration error, Brier score
+intervals.py      percentile bootstrap over items: of any metric, and fast for scores of sums
+two_level.py      interval over test items and over draws of the training data (seeds, labelled samples) at once
+significance.py   McNemar's test and the paired bootstrap
+"""
