@@ -1,1 +1,38 @@
-"""pretune: language models of your own."""
+"""pretune: pre-train, fine-tune and honestly measure language models of your own, in Hugging Face format.
+
+The names below are the face that outside code relies on; each is imported when first used, so that `import pretune` costs
+nothing. The rooms behind it, by rank (a folder imports itself and lower ranks): core; text, nn, metrics; tokenizers,
+objectives, families; corpus, checkpoint; train, adapt; tasks; evaluate; recipes; verbs; cli.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_FACE = {
+    "Pretrained": "pretune.verbs.pretrained",
+    "load": "pretune.verbs.pretrained",
+    "train_tokenizer": "pretune.verbs.tokenizer",
+    "build_corpus": "pretune.verbs.corpus",
+    "verify_corpus": "pretune.verbs.corpus",
+    "pretrain": "pretune.verbs.pretrain",
+    "finetune": "pretune.verbs.finetune",
+    "evaluate": "pretune.verbs.evaluate",
+    "quickstart": "pretune.verbs.quickstart",
+    "InputError": "pretune.core.errors",
+    "RunError": "pretune.core.errors",
+    "PretuneError": "pretune.core.errors",
+}
+
+__all__ = ["__version__", *_FACE]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'pretune' has no attribute {name!r}")
+    return getattr(import_module(_FACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

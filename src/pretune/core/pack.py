@@ -104,3 +104,22 @@ def _number_rows(predict: dict[str, Targets]) -> tuple[IntArray | None, dict[str
         numbered[head] = replace(targets, slot_MK=slot_MK)
         start += len(rows)
     return rows_R, numbered
+
+
+def cut_by_tokens(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Item numbers in batches of at most `max_tokens` tokens (a longer item has a batch of its own), longest first.
+
+    Like lengths come together, so that attention pads little; the longest come first, so that memory fails early.
+
+    >>> cut_by_tokens([3, 9, 2, 4], 8)
+    [[1], [3, 0], [2]]
+    """
+    batches: list[list[int]] = []
+    room = 0
+    for number in sorted(range(len(lengths)), key=lambda item: -lengths[item]):
+        if not batches or lengths[number] > room:
+            batches.append([])
+            room = max_tokens
+        batches[-1].append(number)
+        room -= lengths[number]
+    return batches

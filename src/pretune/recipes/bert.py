@@ -1,7 +1,5 @@
 """BERT as published: masked words and next sentences, two lengths, post-norm with learned positions (Devlin et al. 2019)."""
 
-from typing import Any
-
 from pretune.core.protocols import Objective
 from pretune.objectives.add import add
 from pretune.objectives.mlm import mlm
@@ -9,8 +7,24 @@ from pretune.objectives.next_sentence import next_sentence
 from pretune.recipes.recipe import Recipe
 
 
-def _objective(short_rate: float = 0.1, **masking: Any) -> Objective:
-    return add(next_sentence(short_rate=short_rate), mlm(**masking))
+def _objective(
+    masking_rate: float = 0.15,
+    mask: float = 0.8,
+    random: float = 0.1,
+    replacement: str = "uniform",
+    copies: int | None = None,
+    max_predictions: int | None = None,
+    short_rate: float = 0.1,
+) -> Objective:
+    masked = mlm(
+        masking_rate=masking_rate,
+        mask=mask,
+        random=random,
+        replacement=replacement,
+        copies=copies,
+        max_predictions=max_predictions,
+    )
+    return add(next_sentence(short_rate=short_rate), masked)
 
 
 bert = Recipe(
@@ -26,7 +40,7 @@ bert = Recipe(
         "short_share": 0.9,
         "objective": {"masking_rate": 0.15},
         "optimizer": {"name": "adamw", "lr": 1e-4, "betas": [0.9, 0.999], "eps": 1e-6, "weight_decay": 0.01},
-        "schedule": {"name": "linear", "warmup": 10_000},
+        "schedule": {"name": "linear", "warmup": 0.01},
         "clip_norm": 1.0,
     },
     sources={

@@ -1,0 +1,193 @@
+"""Pretrained: a model with its tokenizer, and what one does with it: hidden states, logits, embeddings, blanks, labels.
+
+Texts are packed without padding, batches are cut by tokens, and results come in the order given. A text longer than the
+model's maximum is refused, not cut, unless `truncate=True` asks for it.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pretune.checkpoint.bundle import Bundle
+from pretune.core.assemble import assemble
+from pretune.core.errors import InputError, unknown
+from pretune.core.pack import cut_by_tokens, pack
+from pretune.core.stream import Batch, Example, Segments, Targets
+
+Text = str | tuple[str, str]
+Floats = NDArray[np.float32]
+
+TOKENS_PER_BATCH = 4096
+POOLINGS = ("mean", "cls", "max")
+WHOLE_TEXT_HEADS = ("sequence", "next_sentence")
+
+
+def load(model: str | Path, *, tokenizer: str | Path | None = None, device: str | None = None) -> "Pretrained":
+    """A model from a directory that pretune or Hugging Face wrote, a hub name, or a preset (`bert-mini`: fresh weights).
+
+    tokenizer: a directory; needed for presets only. device: cpu, cuda ...; None: cuda where there is one.
+    Raises InputError for what is not a model, or holds something pretune cannot reproduce exactly.
+    """
+    return Pretrained(Bundle.load(model, tokenizer=tokenizer), device)
+
+
+class Pretrained:
+    """A Bundle and its uses. `tokenizer`, `model`, `manifest` are the parts; `model` is in evaluation mode."""
+
+    def __init__(self, bundle: Bundle, device: str | None = None) -> None:
+        self.bundle = bundle
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = bundle.model.to(self.device).eval()
+        self.tokenizer = bundle.tokenizer
+        self.manifest = bundle.manifest
+
+    def hidden(self, texts: Sequence[Text], layer: int | None = None, *, truncate: bool = False) -> list[Floats]:
+        """Hidden states [tokens, hidden_size] of each text, special tokens included.
+
+        layer: None for the body's output; 0 for the embeddings' output, up to the number of layers.
+        """
+        num_layers = self.model.body.config.num_layers
+        if layer is not None and not 0 <= layer <= num_layers:
+            raise InputError(f"layer {layer} does not exist: there are 0 (embeddings) to {num_layers}")
+
+        def compute(batch: Batch) -> list[Tensor]:
+            body = self.model.body
+            hidden_TD = body(batch) if layer is None else body(batch, layers="all")[layer]
+            return _as_given(torch.split(hidden_TD, batch.source.lengths_N.tolist()), batch)
+
+        return self._map(self._examples(texts, truncate), compute)
+
+    def logits(self, texts: Sequence[Text], head: str, *, truncate: bool = False) -> list[Floats]:
+        """What a head gives: [tokens, vocabulary] for "lm", [tokens, classes] for "token", [classes] for heads that
+        read the text as a whole ("sequence", "next_sentence"). Raises InputError for a head the model does not have."""
+        if head not in self.model.heads:
+            raise unknown("head", head, self.model.heads)
+        whole = head in WHOLE_TEXT_HEADS
+
+        def compute(batch: Batch) -> list[Tensor]:
+            sizes = np.empty(len(batch.source.lengths_N), np.int64)
+            sizes[batch.source.order_N] = 1 if whole else batch.source.lengths_N
+            parts = torch.split(self.model(batch, heads=[head])[head], sizes.tolist())
+            return [part[0] for part in parts] if whole else list(parts)
+
+        examples = [_reading(example, head, whole) for example in self._examples(texts, truncate)]
+        return self._map(examples, compute)
+
+    def embed(self, texts: Sequence[Text], pooling: str = "mean", *, truncate: bool = False) -> Floats:
+        """[n, hidden_size]: mean, maximum or first row ([CLS]) of the last layer, special tokens included."""
+        if pooling not in POOLINGS:
+            raise unknown("pooling", pooling, POOLINGS)
+
+        def compute(batch: Batch) -> list[Tensor]:
+            rows = torch.split(self.model.body(batch), batch.source.lengths_N.tolist())
+            return _as_given([_pool(hidden_PD, pooling) for hidden_PD in rows], batch)
+
+        pooled = self._map(self._examples(texts, truncate), compute)
+        return np.stack(pooled) if pooled else np.zeros((0, self.model.body.config.hidden_size), np.float32)
+
+    def fill(self, text: str | Sequence[str], top_k: int = 5) -> list[Any]:
+        """The most probable pieces for each [MASK]: [{"token", "score", "sequence"}, ...], best first.
+
+        A list of texts gives a list of such lists; a text with several blanks gives a list for each blank.
+        Raises InputError for a text without a blank and for a model without a masked-LM head.
+        """
+        if not isinstance(text, str):
+            return [self.fill(one, top_k) for one in text]
+        mask_id = self.tokenizer.vocab.mask_id
+        if mask_id is None:
+            raise InputError("this tokenizer has no mask token: fill needs a masked language model")
+        if not 1 <= top_k <= self.tokenizer.vocab.size:
+            raise InputError(f"top_k is {top_k}: it must be between 1 and the vocabulary's {self.tokenizer.vocab.size}")
+        (example,) = self._examples([text], truncate=False)
+        blanks = np.flatnonzero(example.source.ids_T == mask_id)
+        if not len(blanks):
+            raise InputError(f"{text!r} has no {self.tokenizer.token(mask_id)} to fill")
+        (logits_TV,) = self.logits([text], "lm")
+        ids_P = example.source.ids_T
+        filled = [self._candidates(logits_TV[blank], ids_P, int(blank), top_k) for blank in blanks]
+        return filled[0] if len(filled) == 1 else filled
+
+    def predict(self, inputs: Sequence[Any]) -> list[Any]:
+        """What the task this model was fine-tuned for says of each input: a text, a pair, a list of words, or a record.
+
+        Raises InputError for a model without a task's head.
+        """
+        from pretune.verbs.predict import predict
+
+        return predict(self, inputs)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the Hugging Face layout: opens with `AutoModel*.from_pretrained`."""
+        self.bundle.save(directory)
+
+    def max_length(self) -> int:
+        """The longest sequence the model takes, special tokens included."""
+        return self.bundle.max_length
+
+    def _candidates(self, logits_V: Floats, ids_P: NDArray[Any], blank: int, top_k: int) -> list[dict[str, Any]]:
+        scores_V = torch.from_numpy(logits_V).softmax(-1).numpy()
+        best = np.argsort(-scores_V, kind="stable")[:top_k]
+        special = self.tokenizer.vocab.is_special_V
+        found = []
+        for piece in best:
+            ids = ids_P.copy()
+            ids[blank] = piece
+            sequence = self.tokenizer.decode([int(i) for i in ids if not special[i] or i == piece])
+            token = self.tokenizer.token(int(piece))
+            found.append({"token": token, "score": float(scores_V[piece]), "sequence": sequence})
+        return found
+
+    def _examples(self, texts: Sequence[Text], truncate: bool) -> list[Example]:
+        if isinstance(texts, str):
+            raise InputError("give a list of texts, not one text")
+        return [self._example(text, number, truncate) for number, text in enumerate(texts)]
+
+    def _example(self, text: Text, number: int, truncate: bool) -> Example:
+        parts = (text,) if isinstance(text, str) else tuple(text)
+        if len(parts) not in (1, 2) or not all(isinstance(part, str) for part in parts):
+            raise InputError(f"text {number} is neither a text nor a pair of texts: {text!r:.80}")
+        spans = [self.tokenizer.encode(part).span() for part in parts]
+        template = self.bundle.template
+        room = self.max_length() - template.num_special(len(spans))
+        length = sum(map(len, spans))
+        if length > room and not truncate:
+            raise InputError(
+                f"text {number} has {length} pieces and the model takes {room}: shorten it, or pass truncate=True"
+            )
+        if length > room:
+            spans = longest_first(spans, room)
+        return assemble(Segments(spans), template)
+
+    def _map(self, examples: Sequence[Example], compute: Callable[[Batch], Sequence[Tensor]]) -> list[Floats]:
+        """`compute` gives an array an example, in the order its batch was packed from; they come back as given."""
+        out: list[Any] = [None] * len(examples)
+        with torch.inference_mode():
+            for numbers in cut_by_tokens([example.num_tokens for example in examples], TOKENS_PER_BATCH):
+                batch = pack([examples[number] for number in numbers]).to(self.device)
+                for number, value in zip(numbers, compute(batch), strict=True):
+                    out[number] = value.float().cpu().numpy()
+        return out
+
+
+def _as_given(packed: Sequence[Tensor], batch: Batch) -> list[Tensor]:
+    """One value a sequence, from the packed order back to the order the examples were given in."""
+    out: list[Any] = [None] * len(packed)
+    for place, value in zip(batch.source.order_N, packed, strict=True):
+        out[place] = value
+    return out
+
+
+def _reading(example: Example, head: str, whole: bool) -> Example:
+    rows = np.zeros(1, np.int64) if whole else np.arange(example.num_tokens)
+    return Example(source=example.source, predict={head: Targets(at_MK=rows[:, None])})
+
+
+def _pool(hidden_PD: Tensor, pooling: str) -> Tensor:
+    if pooling == "cls":
+        return hidden_PD[0]
+    return hidden_PD.mean(0) if pooling == "mean" else hidden_PD.amax(0)
