@@ -2,13 +2,15 @@
 
 config.py        TransformerConfig and its typed choices; imports no torch
 initial.py       weights from a seed: Normal or FanIn, each parameter from its own generator
-rows.py          differentiable row selection whose backward is fast on CPU
 positions.py     Learned, Sinusoidal and Rotary positions as modules
 norms.py         LayerNorm with or without bias, RMSNorm
 feed_forward.py  MLP and gated feed-forward, the activations
 layout.py        how packed sequences are grouped and padded inside attention; computed once a stream
+masks.py         what a group's queries see: padding, visibility, windows
+rows.py          moves of rows between packed and padded, whose backward moves rows too
 attention.py     attend(q, k, v, queries, keys) and the self-attention module
 block.py         one block for every Transformer family, pre- or post-norm
+body.py          Body: what every body offers
 transformer.py   the Transformer body
 heads.py         MaskedLMHead, ClassificationHead
 model.py         Model: a body and named heads

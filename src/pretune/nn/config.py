@@ -73,7 +73,7 @@ class Attention:
     """Multi-head self-attention. dropout: of attention probabilities, in training.
 
     bias: in the four linear maps. qk_norm: the config's norm over each head's queries and keys, before rotation.
-    windows: for each layer the half-width in positions (a query sees keys at most so far away), None for a global layer.
+    windows: a half-width in positions for each layer (a query sees keys at most so far away), None for a global one.
     """
 
     num_heads: int

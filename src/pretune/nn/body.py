@@ -1,0 +1,60 @@
+"""Body: what every body offers, whatever its layers are."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from pretune.core.stream import Batch, Stream
+
+MakeHead = Callable[[str, "Body", int | None], nn.Module]
+"""A family's `head(kind, body, num_labels)`."""
+
+
+class Body(nn.Module):
+    """The stem of a model: streams in, hidden vectors out. Packed, without padding.
+
+    config: its typed choices. token_embedding: what a tied decoder shares. family: the name of the family it belongs
+    to, "" before `join`.
+    """
+
+    config: Any
+    token_embedding: nn.Embedding
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.family = ""
+        self._make_head: MakeHead | None = None
+
+    def embed(self, stream: Stream) -> Tensor:
+        """x_TD, what the first layer reads."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, rows: Tensor | None = None, layers: Literal["all"] | None = None) -> Any:
+        """Hidden vectors, [T, D], or [R, D] at `rows`; every layer's, [T, D] each, with layers="all"."""
+        raise NotImplementedError
+
+    def like(self, **changes: Any) -> Self:
+        """A fresh body of the same family with some choices changed."""
+        raise NotImplementedError
+
+    def initialise(self, seed: int) -> None:
+        """Draws the weights anew, the same for the same seed."""
+        raise NotImplementedError
+
+    def join(self, family: str, make_head: MakeHead) -> Self:
+        """Makes this a body of a family, which knows what its heads look like. Returns the body itself."""
+        self.family = family
+        self._make_head = make_head
+        return self
+
+    def family_head(self, kind: str, num_labels: int | None = None) -> nn.Module:
+        """A fresh head as this body's family makes it ("lm", "next_sentence", "sequence", "token")."""
+        if self._make_head is None:
+            raise ValueError("this body belongs to no family: body.join(family, make_head) first")
+        return self._make_head(kind, self, num_labels)
+
+    @property
+    def device(self) -> torch.device:
+        return self.token_embedding.weight.device

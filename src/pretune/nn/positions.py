@@ -1,0 +1,113 @@
+"""Positions as modules: learned and sinusoidal vectors added to the token's, rotary angles for queries and keys.
+
+Dimensions: T tokens, D hidden size, C maps of the C·H·E wide input (queries, keys, values), H heads, E head size.
+
+Rotary pairs dimension i with i + E/2 (the layout of GPT-NeoX and of Hugging Face's models), where Su et al. (2021,
+equation 34) pair neighbours: the same up to an order of the dimensions.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from pretune.core.stream import Stream
+from pretune.nn import config
+from pretune.nn.initial import Embedding
+
+
+def check_positions(stream: Stream, max_positions: int) -> None:
+    """Raises ValueError for a sequence longer than the positions there are. Looks at host lengths only."""
+    longest = int(stream.lengths_N.max(initial=0))
+    if longest > max_positions:
+        raise ValueError(f"a sequence of {longest} tokens is longer than the {max_positions} positions of this model")
+
+
+class Learned(nn.Module):
+    """A vector for each position: positions_T to [T, D]."""
+
+    def __init__(self, settings: config.Learned, hidden_size: int) -> None:
+        super().__init__()
+        self.embedding = Embedding(settings.max_positions, hidden_size)
+
+    def forward(self, stream: Stream) -> Tensor:
+        check_positions(stream, self.embedding.num_embeddings)
+        return F.embedding(stream.positions_T, self.embedding.weight)
+
+
+class Sinusoidal(nn.Module):
+    """Vaswani et al. (2017, section 3.5): dimension 2i is sin(p / 10000^(2i/D)), dimension 2i + 1 its cosine."""
+
+    table_PD: Tensor
+
+    def __init__(self, settings: config.Sinusoidal, hidden_size: int) -> None:
+        super().__init__()
+        angles = torch.outer(torch.arange(settings.max_positions).double(), frequencies(hidden_size, 10_000.0).double())
+        table_PD = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :hidden_size]
+        self.register_buffer("table_PD", table_PD.float(), persistent=False)
+
+    def forward(self, stream: Stream) -> Tensor:
+        check_positions(stream, len(self.table_PD))
+        return F.embedding(stream.positions_T, self.table_PD)
+
+
+def frequencies(size: int, base: float) -> Tensor:
+    """Angles a position, [ceil(size / 2)] fp32, from 1 down to about 1 / base."""
+    return 1.0 / (base ** (torch.arange(0, size, 2).float() / size))
+
+
+class Rotary(nn.Module):
+    """Turns queries and keys by their positions' angles, in fp32 angles cast to the input's type."""
+
+    def __init__(self, base: float, head_size: int) -> None:
+        super().__init__()
+        self.base = base
+        self.head_size = head_size
+
+    def angles(self, stream: Stream, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [T, 1, 1, E/2], computed once a stream and kept in its cache."""
+        key = ("rotary", self.base, self.head_size, dtype)
+        if key not in stream.cache:
+            rates = frequencies(self.head_size, self.base).to(stream.positions_T.device)
+            angles = torch.outer(stream.positions_T.float(), rates)[:, None, None]
+            stream.cache[key] = (angles.cos().to(dtype), angles.sin().to(dtype))
+        return stream.cache[key]  # type: ignore[no-any-return]
+
+    def forward(self, maps_TX: Tensor, stream: Stream, num_maps: int, num_turned: int) -> Tensor:
+        """maps_TX, [T, C·H·E] with C = num_maps, with its first `num_turned` maps turned **in place**.
+
+        The input is what a linear map just gave, and no backward needs it: turning it where it lies saves a copy.
+        """
+        cos, sin = self.angles(stream, maps_TX.dtype)
+        return _Turn.apply(maps_TX, cos, sin, num_maps, num_turned)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Turn(torch.autograd.Function):
+    """Rotation in place; its backward is the rotation by the opposite angle, in a copy."""
+
+    @staticmethod
+    def forward(ctx: Any, maps_TX: Tensor, cos: Tensor, sin: Tensor, num_maps: int, num_turned: int) -> Tensor:
+        ctx.mark_dirty(maps_TX)
+        ctx.save_for_backward(cos, sin)
+        ctx.num_maps, ctx.num_turned = num_maps, num_turned
+        _turn_(maps_TX, cos, sin, num_maps, num_turned)
+        return maps_TX
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_TX: Tensor) -> tuple[Tensor | None, ...]:
+        cos, sin = ctx.saved_tensors
+        grad_TX = grad_TX.clone(memory_format=torch.contiguous_format)
+        _turn_(grad_TX, cos, -sin, ctx.num_maps, ctx.num_turned)
+        return grad_TX, None, None, None, None
+
+
+def _turn_(maps_TX: Tensor, cos: Tensor, sin: Tensor, num_maps: int, num_turned: int) -> None:
+    half = cos.shape[-1]
+    halves = maps_TX.view(len(maps_TX), num_maps, -1, 2, half)[:, :num_turned]
+    first, second = halves.unbind(3)
+    crossed = first * sin
+    first.mul_(cos).addcmul_(second, sin, value=-1)
+    second.mul_(cos).add_(crossed)
