@@ -1,0 +1,94 @@
+"""Labelled files to records: dicts that remember their file and line, with columns renamed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pretune.core.errors import InputError, bad_line
+from pretune.text.faults import OnError, faults_for, missing_columns
+from pretune.text.lines import MAX_LINE_BYTES
+from pretune.text.tables import format_of, read_rows
+
+TEXTS = ("text", "text_b")
+
+
+class Record(dict[str, Any]):
+    """A row of a labelled file, with the place it came from."""
+
+    __slots__ = ("path", "line")
+
+    def __init__(self, values: Mapping[str, Any], path: str = "", line: int = 0) -> None:
+        super().__init__(values)
+        self.path = path
+        self.line = line
+
+    def error(self, what: str, todo: str) -> InputError:
+        """An error about this record, as `file:line: what: what to do`."""
+        return bad_line(self.path, self.line, what, todo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Record, (dict(self), self.path, self.line)
+
+
+def read_records(
+    path: str | Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    required: Iterable[str] = (),
+    format: str | None = None,
+    on_error: OnError = "raise",
+    skipped: Counter[str] | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> list[Record]:
+    """The records of a JSONL, CSV, TSV, Parquet, CoNLL or text file (a line a record, as `text`).
+
+    columns: our name -> the file's, for example {"text": "sentence"}; every other column keeps its name. CoNLL columns
+    are numbers from 1: {"tags": "4"}. required: our names that every record must have, with a value.
+    Raises InputError for a missing column or a bad line; `on_error="skip"` leaves bad lines out and counts them.
+    """
+    columns = dict(columns or {})
+    kind = format_of(path, format)
+    faults = faults_for(on_error, skipped)
+    wanted = list(dict.fromkeys([*columns, *required]))
+    records: list[Record] = []
+    rows = read_rows(path, kind, faults, columns=columns, max_line_bytes=max_line_bytes)
+    for number, row in rows:
+        values = row if kind == "conll" else _renamed(row, columns)
+        missing = [name for name in wanted if name not in values]
+        if missing and kind != "jsonl":
+            raise missing_columns(path, [columns.get(name, name) for name in missing], list(row))
+        problem = _problem(values, missing, required, columns)
+        if problem is None:
+            records.append(Record(values, str(path), number))
+        else:
+            faults.report(path, number, *problem)
+    if not records:
+        faults.report(path, 1, "empty file", "no record in it")
+    return records
+
+
+def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    if not columns:
+        return row
+    taken = set(columns.values()) | set(columns)
+    kept = {name: value for name, value in row.items() if name not in taken}
+    return {name: row[column] for name, column in columns.items() if column in row} | kept
+
+
+def _problem(
+    values: Mapping[str, Any], missing: list[str], required: Iterable[str], columns: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """(reason, detail) of the first thing wrong with a record."""
+    if missing:
+        return "missing value", f"no {columns.get(missing[0], missing[0])!r} in the object"
+    for name in TEXTS:
+        if name in values and values[name] is not None and not isinstance(values[name], str):
+            return "wrong type", f"{name!r} is {type(values[name]).__name__}, not text"
+    for name in required:
+        value = values[name]
+        if value is None or (
+            isinstance(value, str | list) and not len(value if isinstance(value, list) else value.strip())
+        ):
+            return "missing value", f"{name!r} is empty"
+    return None
