@@ -1,0 +1,15 @@
+"""Tokenizers: train them, load them, and turn text into ids with word marks. Imports no torch.
+
+pieces.py      `Pieces`: ids of one text with word marks, character offsets and word numbers
+tokenizer.py   `Tokenizer`: encode, decode, load, save; wraps a `tokenizers.Tokenizer`
+folder.py      a tokenizer's directory, read (also as Hugging Face wrote it) and written
+pipelines.py   the seven kinds: normaliser, pre-tokeniser, decoder and template of each
+train.py       `train_tokenizer`: one call, with figures on held-out text
+trainers.py    how each of the seven algorithms makes a vocabulary
+source.py      texts or files as one stream, every k-th document held out
+report.py      `TokenizerReport`: fertility, unknown rate and bytes a piece
+word_counts.py how often each word occurs, counted as the text streams by
+wordpiece.py   WordPiece trained by the likelihood score
+pair_table.py  the counts of adjacent pieces that the WordPiece trainer keeps up to date
+cache.py       `WordCache`: a whole corpus encoded word by word, same ids, many times faster
+"""

@@ -1,0 +1,152 @@
+"""A tokenizer's directory: read as pretune or Hugging Face wrote it, and written so that `AutoTokenizer` opens it.
+
+Read: `tokenizer.json` (the `tokenizers` library's format) if there is one, else `vocab.txt`, a WordPiece vocabulary one
+piece a line as the original BERT releases have it. `tokenizer_config.json`, `special_tokens_map.json` and
+`added_tokens.json`'s roles are optional. SentencePiece models and `vocab.json` + `merges.txt` are not read: their
+`tokenizer.json` is what the hub serves beside them.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as Backend
+from tokenizers import normalizers
+
+from pretune.core.errors import InputError
+from pretune.tokenizers.pipelines import wordpiece_backend
+
+ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
+CUSTOMARY = {
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+    "cls": ("[CLS]", "<cls>", "<s>"),
+    "sep": ("[SEP]", "<sep>", "</s>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+"""Names a special token usually has, tried in this order where no file names it."""
+
+NO_LIMIT = int(1e30)
+"""What the ecosystem writes for `model_max_length` when there is none."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a directory says. special_tokens: {role: token}; model_max_length: in pieces, None where none is named."""
+
+    backend: Backend
+    special_tokens: dict[str, str]
+    model_max_length: int | None
+
+
+def read_folder(folder: str | Path) -> Folder:
+    """Reads a tokenizer's directory. InputError names the file that is missing or wrong."""
+    folder = Path(folder)
+    config = _read_json(folder / "tokenizer_config.json")
+    if (folder / "tokenizer.json").is_file():
+        backend = _read_backend(folder / "tokenizer.json", config)
+    elif (folder / "vocab.txt").is_file():
+        backend = _read_vocab_txt(folder / "vocab.txt", config)
+    else:
+        raise InputError(f"{folder}: no tokenizer here: looked for tokenizer.json and for vocab.txt")
+    named = {**config, **_read_json(folder / "special_tokens_map.json")}
+    return Folder(backend, special_tokens(backend, named), _max_length(config))
+
+
+def special_tokens(backend: Backend, named: Mapping[str, Any]) -> dict[str, str]:
+    """{role: token} of the roles the tokenizer has: as `named` says (`cls_token: "[CLS]"`, or a dict with `content`),
+    else as the model itself says (unk), else by customary names. A named token that has no id is left out.
+    """
+    found: dict[str, str] = {}
+    for role in ROLES:
+        value = named.get(f"{role}_token")
+        token = value.get("content") if isinstance(value, dict) else value
+        candidates = [token] if token is not None else [*_model_unknown(backend, role), *CUSTOMARY.get(role, ())]
+        present = [name for name in candidates if isinstance(name, str) and backend.token_to_id(name) is not None]
+        if present:
+            found[role] = present[0]
+    return found
+
+
+def _model_unknown(backend: Backend, role: str) -> list[str]:
+    unknown = getattr(backend.model, "unk_token", None) if role == "unk" else None
+    return [unknown] if unknown else []
+
+
+def write_folder(folder: str | Path, text: str, special_tokens: Mapping[str, str], config: Mapping[str, Any]) -> None:
+    """Writes the three files; each is written beside its name and renamed, tokenizer.json last."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {f"{role}_token": token for role, token in special_tokens.items()}
+    _replace(folder / "special_tokens_map.json", json.dumps(named, indent=2, ensure_ascii=False) + "\n")
+    full = {"tokenizer_class": "PreTrainedTokenizerFast", **named, **config}
+    _replace(folder / "tokenizer_config.json", json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+    _replace(folder / "tokenizer.json", text)
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(text.encode("utf-8"))
+    os.replace(beside, path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}): write it again or delete it") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _read_backend(path: Path, config: Mapping[str, Any]) -> Backend:
+    try:
+        backend = Backend.from_str(path.read_text("utf-8"))
+    except Exception as error:  # the library raises bare Exception
+        raise InputError(f"{path}: the tokenizers library cannot read it: {error}") from error
+    _follow_config(backend, config)
+    return backend
+
+
+def _follow_config(backend: Backend, config: Mapping[str, Any]) -> None:
+    """Lower-casing as the configuration says where it and a BertNormalizer differ: transformers' BERT does so too."""
+    lowercase, bert = config.get("do_lower_case"), backend.normalizer
+    if not isinstance(bert, normalizers.BertNormalizer) or not isinstance(lowercase, bool):
+        return
+    if "Bert" in str(config.get("tokenizer_class")) and lowercase != bert.lowercase:
+        bert.lowercase = lowercase
+        backend.normalizer = bert
+
+
+def _read_vocab_txt(path: Path, config: Mapping[str, Any]) -> Backend:
+    pieces = path.read_text("utf-8").split("\n")
+    if pieces and pieces[-1] == "":
+        pieces.pop()
+    pieces = [piece.rstrip("\r") for piece in pieces]
+    ids = {piece: number for number, piece in enumerate(pieces)}
+    if len(ids) != len(pieces):
+        twice = next(piece for number, piece in enumerate(pieces) if ids[piece] != number)
+        raise InputError(f"{path}: the piece {twice!r} occurs twice: ids would be ambiguous; delete one")
+    named = {role: config.get(f"{role}_token") for role in CUSTOMARY}
+    tokens = {role: token["content"] if isinstance(token, dict) else token for role, token in named.items()}
+    roles = {role: tokens[role] or CUSTOMARY[role][0] for role in CUSTOMARY}
+    if roles["unk"] not in ids:
+        raise InputError(f"{path}: no {roles['unk']} among its {len(ids)} pieces: is it a WordPiece vocabulary?")
+    return wordpiece_backend(
+        ids,
+        roles,
+        lowercase=bool(config.get("do_lower_case", True)),
+        strip_accents=config.get("strip_accents"),
+        chinese=bool(config.get("tokenize_chinese_chars", True)),
+    )
+
+
+def _max_length(config: Mapping[str, Any]) -> int | None:
+    length = config.get("model_max_length")
+    return int(length) if isinstance(length, int | float) and 0 < length < NO_LIMIT // 2 else None

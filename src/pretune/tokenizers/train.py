@@ -1,0 +1,80 @@
+"""`train_tokenizer`: one call for the seven algorithms, deterministic, measured on text it did not train on."""
+
+import time
+from dataclasses import replace
+
+from pretune.core.errors import InputError
+from pretune.text.documents import Documents
+from pretune.tokenizers.pipelines import SPECIAL_TOKENS, Algorithm
+from pretune.tokenizers.report import TokenizerReport, measure
+from pretune.tokenizers.source import HoldingOut, Source, read_texts
+from pretune.tokenizers.tokenizer import Tokenizer
+from pretune.tokenizers.trainers import TRAINERS, Request
+from pretune.tokenizers.word_counts import Progress
+
+
+def train_tokenizer(
+    source: Source,
+    *,
+    algorithm: Algorithm,
+    vocab_size: int | None = None,
+    lowercase: bool = False,
+    strip_accents: bool | None = None,
+    min_pair_count: int | None = None,
+    min_word_count: int = 1,
+    max_alphabet: int = 1000,
+    documents: Documents = "line",
+    heldout_fraction: float = 0.01,
+    max_heldout_bytes: int = 8_000_000,
+    progress: Progress | None = None,
+) -> tuple[Tokenizer, TokenizerReport]:
+    """Trains a tokenizer and measures it on held-out text. The same input and settings give the same tokenizer.
+
+    source: texts (`str`), or files (`pathlib.Path`) that `text.documents.read_documents` cuts into `documents`.
+    vocab_size: special tokens included; not needed for byte, and for char None is "all up to `max_alphabet`".
+    strip_accents: None does as `lowercase` does, as in BERT.
+    min_pair_count: wordpiece, bpe, byte-bpe: join no pair seen less often; None: 2 for the bpes, falling for wordpiece
+    (see `wordpiece.py`). min_word_count: wordpiece and word: leave out rarer words. max_alphabet: wordpiece, bpe, char:
+    most frequent characters kept.
+    heldout_fraction: every round(1 / fraction)-th document is never trained on and gives the figures, up to
+    `max_heldout_bytes` of them; 0 holds nothing out.
+    progress: called with what is counted, how many are done and how many there will be (None: not known).
+    InputError for empty input or settings that cannot be met.
+
+    >>> texts = ["low lower lowest", "slow slower"] * 60
+    >>> tokenizer, report = train_tokenizer(texts, algorithm="wordpiece", vocab_size=24)
+    >>> tokenizer.vocab.size, report.held_out.unknown_rate
+    (24, 0.0)
+    """
+    started = time.perf_counter()
+    request = Request(
+        algorithm, vocab_size, lowercase, strip_accents, min_pair_count, min_word_count, max_alphabet, progress
+    )
+    split = HoldingOut(read_texts(source, documents), heldout_fraction, max_heldout_bytes)
+    backend, report = TRAINERS[algorithm](request, split)
+    if split.num_trained == 0:
+        raise InputError("there is no text to train a tokenizer on: the input is empty or only white space")
+    tokenizer = Tokenizer(backend, special_tokens=SPECIAL_TOKENS)
+    report = replace(
+        report,
+        vocab_size=tokenizer.vocab.size,
+        num_documents=split.num_trained,
+        num_heldout_documents=split.num_heldout,
+        held_out=measure(tokenizer, split.held_out),
+    )
+    request.check_reached(tokenizer.vocab.size)
+    return tokenizer, replace(report, warnings=_warnings(report), seconds=time.perf_counter() - started)
+
+
+def _warnings(report: TokenizerReport) -> tuple[str, ...]:
+    found = []
+    if report.requested_size is not None and report.vocab_size < report.requested_size:
+        found.append(
+            f"the vocabulary has {report.vocab_size} pieces, not {report.requested_size}: "
+            "the text has no more to learn with these settings"
+        )
+    if report.characters_left_out:
+        found.append(f"{report.characters_left_out} characters of the text are beyond the alphabet and become unknown")
+    if report.held_out is None:
+        found.append("no text was held out, so fertility, unknown rate and bytes a piece are not known")
+    return tuple(found)

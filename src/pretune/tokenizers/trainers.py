@@ -1,0 +1,197 @@
+"""How each of the seven algorithms makes a backend of a stream of texts.
+
+wordpiece is ours (`wordpiece.py`). bpe (Sennrich et al. 2016), byte-bpe (Radford et al. 2019, section 2.2) and unigram
+(Kudo 2018) are trained by the `tokenizers` library. word and char keep the most frequent words or characters (ties: the
+lower code points), byte has 256 bytes and nothing to learn.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, trainers
+
+from pretune.core.errors import InputError, unknown
+from pretune.tokenizers.pipelines import (
+    ALGORITHMS,
+    SPECIAL_TOKENS,
+    Algorithm,
+    around,
+    byte_alphabet,
+    special_ids,
+    with_special_tokens,
+    wordpiece_backend,
+)
+from pretune.tokenizers.report import TokenizerReport
+from pretune.tokenizers.source import HoldingOut
+from pretune.tokenizers.word_counts import Progress, count_characters, count_words, counted
+from pretune.tokenizers.wordpiece import alphabet, learn
+
+
+@dataclass(frozen=True)
+class Request:
+    """The settings of `train_tokenizer`, checked."""
+
+    algorithm: Algorithm
+    vocab_size: int | None
+    lowercase: bool
+    strip_accents: bool | None
+    min_pair_count: int | None
+    min_word_count: int
+    max_alphabet: int
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise unknown("tokenizer algorithm", self.algorithm, ALGORITHMS)
+        if self.vocab_size is None and self.algorithm not in ("byte", "char"):
+            raise InputError(f"{self.algorithm} needs a vocab_size, for example 8000")
+        smallest = len(SPECIAL_TOKENS) + (256 if self.algorithm in ("byte", "byte-bpe") else 1)
+        if self.vocab_size is not None and self.vocab_size < smallest:
+            raise InputError(f"vocab_size is {self.vocab_size}: {self.algorithm} needs at least {smallest}")
+        for name in ("min_pair_count", "min_word_count", "max_alphabet"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}: give at least 1")
+
+    @property
+    def size(self) -> int:
+        """The vocabulary asked for; as large as the alphabet may be where no size was given."""
+        return self.vocab_size if self.vocab_size is not None else len(SPECIAL_TOKENS) + self.max_alphabet
+
+    @property
+    def num_pieces(self) -> int:
+        """Pieces to learn, beside the special tokens."""
+        return self.size - len(SPECIAL_TOKENS)
+
+    def backend(self, model: models.Model) -> Backend:
+        return around(self.algorithm, model, lowercase=self.lowercase, strip_accents=self.strip_accents)
+
+    def check_reached(self, size: int) -> None:
+        """InputError if a vocabulary came out larger than asked for."""
+        if self.vocab_size is not None and size > self.vocab_size:
+            raise InputError(
+                f"vocab_size is {self.vocab_size}, but special tokens and alphabet alone take more ({size} in all): "
+                f"ask for at least {size} or lower max_alphabet ({self.max_alphabet})"
+            )
+
+
+def _wordpiece(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
+    backend = wordpiece_backend(special_ids(), lowercase=request.lowercase, strip_accents=request.strip_accents)
+    words = _frequent(count_words(texts, backend, request.progress), request.min_word_count)
+    letters = alphabet(words, request.max_alphabet, backend)
+    known = {word: count for word, count in words.items() if letters.characters.issuperset(word)}
+    request.check_reached(len(SPECIAL_TOKENS) + len(letters.pieces))
+    learned = learn(known, letters.pieces, request.num_pieces, request.min_pair_count, request.progress)
+    ids = special_ids()
+    for piece in learned.pieces:
+        ids[piece] = len(ids)
+    backend = wordpiece_backend(ids, lowercase=request.lowercase, strip_accents=request.strip_accents)
+    return backend, replace(
+        _blank(request),
+        characters=len(letters.characters),
+        characters_left_out=sum(letters.left_out.values()),
+        words_left_out=sum(words.values()) - sum(known.values()),
+        num_merges=len(learned.merges),
+        min_pair_count=learned.min_pair_count,
+    )
+
+
+def _word(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
+    words = count_words(texts, request.backend(models.WordLevel({}, unk_token="[UNK]")), request.progress)
+    ids = _most_frequent(_frequent(words, request.min_word_count), request.num_pieces)
+    backend = request.backend(models.WordLevel(ids, unk_token="[UNK]"))
+    left_out = sum(count for word, count in words.items() if word not in ids)
+    return with_special_tokens(backend), replace(_blank(request), words_left_out=left_out)
+
+
+def _char(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
+    counts = count_characters(texts, request.backend(models.BPE()), request.progress)
+    ids = _most_frequent(counts, min(request.num_pieces, request.max_alphabet))
+    backend = request.backend(models.BPE(vocab=ids, merges=[], unk_token="[UNK]"))
+    left_out = sum(count for character, count in counts.items() if character not in ids)
+    report = replace(_blank(request), characters=len(ids) - len(SPECIAL_TOKENS), characters_left_out=left_out)
+    return with_special_tokens(backend), report
+
+
+def _byte(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
+    for _ in counted(texts, request.progress):
+        pass
+    ids = special_ids()
+    for sign in byte_alphabet():
+        ids[sign] = len(ids)
+    return with_special_tokens(request.backend(models.BPE(vocab=ids, merges=[]))), _blank(request)
+
+
+def _byte_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
+    bytes_only = request.algorithm == "byte-bpe"
+    backend = request.backend(models.BPE(unk_token=None if bytes_only else "[UNK]"))
+    trainer = trainers.BpeTrainer(
+        vocab_size=request.size,
+        min_frequency=request.min_pair_count or 2,
+        special_tokens=list(SPECIAL_TOKENS.values()),
+        limit_alphabet=256 if bytes_only else request.max_alphabet,
+        initial_alphabet=byte_alphabet() if bytes_only else [],
+        show_progress=False,
+    )
+    backend.train_from_iterator(counted(texts, request.progress), trainer)
+    report = replace(_blank(request), min_pair_count=request.min_pair_count or 2)
+    return with_special_tokens(backend), report
+
+
+def _unigram(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
+    backend = request.backend(models.Unigram())
+    trainer = trainers.UnigramTrainer(
+        vocab_size=request.size,
+        special_tokens=list(SPECIAL_TOKENS.values()),
+        unk_token="[UNK]",
+        show_progress=False,
+    )
+    backend.train_from_iterator(counted(texts, request.progress), trainer)
+    backend.model = models.Unigram(_settled(backend), unk_id=special_ids()["[UNK]"])
+    return with_special_tokens(backend), _blank(request)
+
+
+def _settled(backend: Backend) -> list[tuple[str, float]]:
+    """Unigram's pieces and scores without what the library leaves to chance.
+
+    It visits words and characters in the order of a hash table: the last bits of scores differ between runs, and the
+    characters no other piece covers get the lowest score plus 0, 1, 2 ... times 0.0001 in random order. Scores are
+    rounded, those are dealt out by code point instead, and pieces are sorted by score.
+    """
+    vocab = [(piece, round(score, 6)) for piece, score in json.loads(backend.to_str())["model"]["vocab"]]
+    special, pieces = vocab[: len(SPECIAL_TOKENS)], dict(vocab[len(SPECIAL_TOKENS) :])
+    characters = sorted(piece for piece in pieces if len(piece) == 1)
+    ceiling = min(pieces.values(), default=0.0) + 0.0001 * (len(characters) + 0.5)
+    lowest = [character for character in characters if pieces[character] < ceiling]
+    pieces.update(zip(lowest, sorted((pieces[character] for character in lowest), reverse=True), strict=True))
+    return special + sorted(pieces.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+TRAINERS: dict[str, Callable[[Request, HoldingOut], tuple[Backend, TokenizerReport]]] = {
+    "wordpiece": _wordpiece,
+    "bpe": _byte_pairs,
+    "byte-bpe": _byte_pairs,
+    "unigram": _unigram,
+    "word": _word,
+    "char": _char,
+    "byte": _byte,
+}
+
+
+def _blank(request: Request) -> TokenizerReport:
+    return TokenizerReport(request.algorithm, request.vocab_size, 0, 0, 0, 0.0, None)
+
+
+def _frequent(words: dict[str, int], min_count: int) -> dict[str, int]:
+    return {word: count for word, count in words.items() if count >= min_count}
+
+
+def _most_frequent(counts: dict[str, int], number: int) -> dict[str, int]:
+    """A vocabulary: special tokens, then the most frequent entries."""
+    ids = special_ids()
+    entries = [entry for entry in sorted(counts, key=lambda entry: (-counts[entry], entry)) if entry not in ids]
+    for entry in entries[:number]:
+        ids[entry] = len(ids)
+    return ids
