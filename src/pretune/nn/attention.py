@@ -65,8 +65,8 @@ def attend_maps(
     else:
         both = zip(spread(maps[0], layout.queries), spread(maps[1], layout.keys), strict=True)
         groups = [q + kv for q, kv in both]
-    if not groups:
-        return maps[0].sum() * 0 + maps[0].new_zeros(0, *maps[0].shape[2:])
+    if not groups:  # no rows, but zero gradients for every map
+        return maps[0].new_zeros(0, *maps[0].shape[2:]) + 0 * torch.stack([part.sum() for part in maps]).sum()
     masks = [None] * len(groups) if causal else masks_of(queries, keys, layout, window, groups[0][0].dtype)
     outputs = []
     for index, ((q, k, v), mask) in enumerate(zip(groups, masks, strict=True)):

@@ -114,7 +114,7 @@ def cut(sides: list[IntArray]) -> list[int]:
     """Where groups begin, and the number of sequences at the end. sides: lengths_N of each stream to be padded.
 
     >>> cut([np.array([1, 2, 30, 60, 90])])
-    [0, 2, 4, 5]
+    [0, 3, 5]
     """
     lengths_NS = np.stack(sides, axis=1)
     changes = np.flatnonzero((lengths_NS[1:] != lengths_NS[:-1]).any(axis=1)) + 1

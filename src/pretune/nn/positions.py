@@ -106,7 +106,8 @@ class _Turn(torch.autograd.Function):
 
 def _turn_(maps_TX: Tensor, cos: Tensor, sin: Tensor, num_maps: int, num_turned: int) -> None:
     half = cos.shape[-1]
-    halves = maps_TX.view(len(maps_TX), num_maps, -1, 2, half)[:, :num_turned]
+    heads = maps_TX.shape[1] // (num_maps * 2 * half)
+    halves = maps_TX.view(len(maps_TX), num_maps, heads, 2, half)[:, :num_turned]
     first, second = halves.unbind(3)
     crossed = first * sin
     first.mul_(cos).addcmul_(second, sin, value=-1)
