@@ -34,7 +34,8 @@ def pack(examples: Sequence[Example]) -> Batch:
     predict = {head: _pack_targets(examples, head, starts, moved) for head in _heads(examples)}
     rows_R, predict = _number_rows(predict)
     origins = [example.origin_E for example in examples if example.origin_E is not None]
-    return Batch(source, target, predict, np.concatenate(origins) if origins else None, rows_R)
+    origin_E = np.concatenate(origins) if origins else None
+    return Batch(source, target, predict, origin_E, rows_R, sum(example.num_cut for example in examples))
 
 
 def _heads(examples: Sequence[Example]) -> list[str]:

@@ -110,6 +110,7 @@ class Batch:
     """Packed sequences and what heads predict at their rows. An Example is a Batch of one training example, in numpy.
 
     origin_E: which documents or records the examples come from. rows_R: sorted rows that any head reads, set by `pack`.
+    num_cut: tokens left out because the longest allowed length was reached; `pack` sums them.
     """
 
     source: Stream
@@ -117,6 +118,7 @@ class Batch:
     predict: dict[str, Targets] = field(default_factory=dict)
     origin_E: Any = None
     rows_R: Array = None
+    num_cut: int = 0
 
     @property
     def read(self) -> Stream:

@@ -1,0 +1,153 @@
+"""A value for a text, or for two: similarity, grade, price. Scored by Pearson and Spearman correlation.
+
+The head gives one number, trained by squared error. scale="standard" (default): gold values are standardised by mean
+and standard deviation of the training records, so that the learning rate suits values of any size; `finish` then folds
+the scale into the head's last layer, and the saved model gives values on the original scale anywhere. scale="raw": as
+they are, which is what transformers' trainer does. Predictions are always on the original scale, and not clipped.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pretune.core.assemble import Template
+from pretune.core.errors import InputError
+from pretune.core.loss import Loss, weight_sum
+from pretune.core.stream import Batch, Example
+from pretune.families.family import HeadSpec
+from pretune.metrics.correlation import pearson, spearman
+from pretune.tasks.baselines import linear_values
+from pretune.tasks.items import Items, pearson_items, spearman_items
+from pretune.tasks.task import Prediction, Scores, Task, chosen
+from pretune.tasks.texts import Pooling, featurize_texts, one_a_group, pooling_of, text_of
+from pretune.text.labels import as_number
+from pretune.text.records import Record
+from pretune.tokenizers.tokenizer import Tokenizer
+
+Scale = Literal["standard", "raw"]
+
+
+@dataclass(frozen=True)
+class regress(Task):
+    """text [text_b] -> number.
+
+    metric: the main one, pearson or spearman. mean, spread: value = mean + spread * output, bound by `fit_labels`;
+    0 and 1 with scale="raw" and after `finish`. pooling: what the model's head reads, set by `suit`.
+
+    >>> from pretune.core.assemble import Template
+    >>> from pretune.text.records import Record
+    >>> from pretune.tokenizers.tokenizer import Backend, Tokenizer
+    >>> from tokenizers import models, pre_tokenizers
+    >>> backend = Backend(models.WordPiece({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3, "b": 4}, unk_token="[UNK]"))
+    >>> backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    >>> tokenizer = Tokenizer(backend)
+    >>> rows = [{"text": "a", "text_b": "b", "label": "1.0"}, {"text": "a", "text_b": "a", "label": 5}]
+    >>> records = [Record(row) for row in rows]
+    >>> task = regress().fit_labels(records)
+    >>> task.mean, task.spread
+    (3.0, 2.0)
+    >>> example = task.featurize(records[1], tokenizer, Template(tokenizer.special_ids), max_length=8)
+    >>> example.source.ids_T.tolist(), example.predict["sequence"].gold_M.tolist()
+    ([1, 3, 2, 3, 2], [1.0])
+    >>> task.decode({"sequence": torch.tensor([[0.5]])}, example, records[1:])
+    [{'value': 4.0}]
+    """
+
+    metric: str = "pearson"
+    scale: Scale = "standard"
+    mean: float = 0.0
+    spread: float = 1.0
+    pooling: Pooling = "row"
+
+    head: ClassVar[str] = "sequence"
+
+    def __post_init__(self) -> None:
+        chosen("metric", self.metric, ("pearson", "spearman"))
+        chosen("scale", self.scale, get_args(Scale))
+        chosen("pooling", self.pooling, get_args(Pooling))
+
+    @property
+    def main_metric(self) -> str:
+        return self.metric
+
+    @property
+    def head_spec(self) -> HeadSpec:
+        return HeadSpec("sequence", ("value",), problem="regression")
+
+    def suit(self, model: Any) -> Self:
+        return replace(self, pooling=pooling_of(model, self.head))
+
+    def fit_labels(self, records: Sequence[Record]) -> Self:
+        values = np.array([_value(record) for record in records], np.float64)
+        if len(values) < 2 or (values == values[0]).all():
+            raise InputError(f"all {len(values)} training values are the same: there is nothing to learn")
+        if self.scale == "raw" or (self.mean, self.spread) != (0.0, 1.0):
+            return self
+        return replace(self, mean=float(values.mean()), spread=float(values.std()))
+
+    def check(self, records: Sequence[Record]) -> None:
+        for record in records:
+            _value(record)
+
+    def featurize(
+        self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True
+    ) -> Example:
+        gold = (_value(record) - self.mean) / self.spread if labelled else None
+        return featurize_texts(_texts(record), self.head, gold, tokenizer, template, max_length, self.pooling)
+
+    def loss_of(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Loss]:
+        """Squared error in units of the trained scale."""
+        targets = batch.predict[self.head]
+        each_M = (outputs[self.head][:, 0].float() - targets.gold_M) ** 2
+        return {self.head: Loss((each_M * targets.weight_M).sum(), weight_sum(targets))}
+
+    def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
+        """{"value"} for each record, on the original scale."""
+        outputs_G = one_a_group(outputs[self.head], batch.predict[self.head])[:, 0].tolist()
+        return [{"value": self.mean + self.spread * output} for output in outputs_G]
+
+    def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
+        """pearson and spearman; 0 for constant predictions."""
+        gold, predicted = _columns(predictions, records)
+        return {"pearson": pearson(gold, predicted), "spearman": spearman(gold, predicted)}
+
+    def items(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Items:
+        gold, predicted = _columns(predictions, records)
+        return (pearson_items if self.metric == "pearson" else spearman_items)(gold, predicted)
+
+    def baseline_predictions(self, train: Sequence[Record], test: Sequence[Record]) -> dict[str, list[Prediction]]:
+        """mean: the mean training value; tfidf: ridge regression on TF-IDF (and overlap) features."""
+        gold = [_value(record) for record in train]
+        values = {"mean": [float(np.mean(gold))] * len(test)}
+        values["tfidf"] = linear_values([_texts(record) for record in train], gold, [_texts(record) for record in test])
+        return {name: [{"value": value} for value in column] for name, column in values.items()}
+
+    def finish(self, model: Any) -> Self:
+        """Folds mean and spread into the last layer of the head. The predictions stay the same."""
+        if (self.mean, self.spread) == (0.0, 1.0):
+            return self
+        last: nn.Linear = model.heads[self.head].classifier
+        if last.bias is None or last.out_features != 1:
+            raise ValueError(f"the scale cannot be folded into {last}: it needs one output and a bias")
+        with torch.no_grad():
+            last.weight.mul_(self.spread)
+            last.bias.mul_(self.spread).add_(self.mean)
+        return replace(self, scale="raw", mean=0.0, spread=1.0)
+
+
+def _value(record: Record) -> float:
+    if record.get("label") in (None, ""):
+        raise record.error("the label is missing", "fill it in, or leave the record out")
+    return as_number(record)
+
+
+def _texts(record: Record) -> tuple[str, ...]:
+    return tuple(text_of(record, column) for column in (("text", "text_b") if "text_b" in record else ("text",)))
+
+
+def _columns(predictions: Sequence[Prediction], records: Sequence[Record]) -> tuple[list[float], list[float]]:
+    return [_value(record) for record in records], [prediction["value"] for prediction in predictions]

@@ -1,0 +1,104 @@
+"""Predictions and scores of a model on records: sorted by length, batched by tokens, given back in the given order."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from pretune.core.assemble import Template
+from pretune.core.errors import RunError
+from pretune.core.pack import pack
+from pretune.tasks.items import Items
+from pretune.tasks.source import TaskSource
+from pretune.tasks.task import Prediction, Scores, Task
+from pretune.text.records import Record
+from pretune.tokenizers.tokenizer import Tokenizer
+from pretune.train.feed import cut
+
+MAX_TOKENS = 8192
+"""Tokens of a batch; a longer single record is a batch by itself."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's predictions on labelled records, in their order, and what they are worth.
+
+    scores: metric -> value; items: what an interval of the main metric needs. num_truncated, num_cut, num_empty: see
+    TaskSource. seconds: of prediction, without featurizing.
+    """
+
+    predictions: list[Prediction] = field(repr=False)
+    scores: Scores
+    items: Items = field(repr=False)
+    num_examples: int
+    num_truncated: int
+    num_cut: int
+    num_empty: int
+    seconds: float
+
+
+def predict(
+    model: Any,
+    task: Task,
+    records: Sequence[Record],
+    tokenizer: Tokenizer,
+    template: Template,
+    max_length: int,
+    *,
+    max_tokens: int = MAX_TOKENS,
+) -> list[Prediction]:
+    """A prediction for each record, in order; labels are not looked at. `predict_source` says what was cut."""
+    source = TaskSource(task.suit(model), records, tokenizer, template, max_length, labelled=False)
+    return predict_source(model, source, max_tokens=max_tokens)
+
+
+def evaluate_task(
+    model: Any,
+    task: Task,
+    records: Sequence[Record],
+    tokenizer: Tokenizer,
+    template: Template,
+    max_length: int,
+    *,
+    max_tokens: int = MAX_TOKENS,
+) -> Evaluation:
+    """Predictions and scores on labelled records. InputError for labels that are missing or unknown to the task."""
+    task = task.suit(model)
+    task.check(records)
+    source = TaskSource(task, records, tokenizer, template, max_length, labelled=False)
+    return evaluate_source(model, source, max_tokens=max_tokens)
+
+
+def predict_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> list[Prediction]:
+    """Predictions of a source made with `labelled=False`, in the order of its records."""
+    source.task.check_model(model)
+    predictions: list[Prediction] = [None] * len(source)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for part in cut(source.examples, max_tokens):
+                batch = pack(part)
+                numbers = batch.origin_E.tolist()
+                outputs = model(batch.to(model.body.device), heads=[source.task.head])
+                if not outputs[source.task.head].isfinite().all():
+                    raise RunError("the model's outputs are not finite: training has diverged; lower optimizer.lr")
+                found = source.task.decode(outputs, batch, [source.records[number] for number in numbers])
+                for number, prediction in zip(numbers, found, strict=True):
+                    predictions[number] = prediction
+    finally:
+        model.train(was_training)
+    return predictions
+
+
+def evaluate_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> Evaluation:
+    """Scores of a source made with `labelled=False` whose records have labels: what is evaluated again each epoch."""
+    started = time.monotonic()
+    predictions = predict_source(model, source, max_tokens=max_tokens)
+    seconds = time.monotonic() - started
+    scores = source.task.score(predictions, source.records)
+    items = source.task.items(predictions, source.records)
+    counts = (len(source), source.num_truncated, source.num_cut, source.num_empty)
+    return Evaluation(predictions, scores, items, *counts, seconds)

@@ -1,0 +1,128 @@
+"""Task: one downstream job, from a labelled record to a score. `open_task("classify")` finds one by its file's name.
+
+A task is a frozen dataclass of pure functions. `fit_labels` binds it to what the training records say (names of
+classes, scale of values); everything else needs only the record, the tokenizer and the model's outputs. The shapes hold
+for what comes later: an Example may have several sequences (windows of a long text, choices, two views), and `decode`
+sees the records, because answers are parts of them.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+from torch import Tensor, nn
+
+from pretune.core.assemble import Template
+from pretune.core.errors import InputError, unknown
+from pretune.core.loss import Loss, weight_sum
+from pretune.core.registry import find
+from pretune.core.stream import Batch, Example
+from pretune.families.family import HeadSpec
+from pretune.tasks.items import Items
+from pretune.text.records import Record
+from pretune.tokenizers.tokenizer import Tokenizer
+
+Prediction = Any
+"""What `decode` says of one record, ready for JSON: a dict, for tagging a list of dicts (a word each)."""
+
+Scores = dict[str, float]
+"""Metric -> value: fractions between 0 and 1, correlations between -1 and 1."""
+
+
+class Task(Protocol):
+    """One downstream job. Its settings are fields; those that `fit_labels` binds are saved with the model."""
+
+    head: ClassVar[str]
+    """The head that is trained, and the kind of head asked of the family."""
+
+    @property
+    def main_metric(self) -> str:
+        """The metric by which the best model is chosen; larger is better."""
+
+    @property
+    def head_spec(self) -> HeadSpec:
+        """The head as families make, load and save it: its labels in the order of its outputs, one name for a value."""
+
+    def fit_labels(self, records: Sequence[Record]) -> Self:
+        """The task bound to the labels of training records. One that is bound already keeps its labels, and checks."""
+
+    def check(self, records: Sequence[Record]) -> None:
+        """InputError where labelled records cannot be scored: labels missing, or never seen in training (listed)."""
+
+    def featurize(
+        self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True
+    ) -> Example:
+        """A record as an Example of sequences of at most `max_length` tokens, special tokens included.
+
+        labelled: with gold labels at the rows that are trained; else without, at the rows that `decode` reads.
+        What does not fit is left out by the task's rule and counted in `Example.num_cut`.
+        """
+
+    def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
+        """A prediction for each of the batch's examples, which come from these records, in their order."""
+
+    def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
+        """The task's metrics."""
+
+    def items(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Items:
+        """What an interval of the main metric needs of each item."""
+
+    def baseline_predictions(self, train: Sequence[Record], test: Sequence[Record]) -> dict[str, list[Prediction]]:
+        """What simple methods without a network, trained on the same records, say of the test records."""
+
+    def loss_of(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Loss]:
+        """The loss of a forward pass. Its count is `counts(batch)`."""
+
+    # What follows holds for every task unless it says otherwise.
+
+    def heads(self, body: Any) -> dict[str, nn.Module]:
+        """A fresh head of the body's family."""
+        return {self.head: body.family_head(self.head, len(self.head_spec.labels))}
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        return {self.head: weight_sum(batch.predict[self.head])}
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, Loss]:
+        self.check_model(model)
+        return self.loss_of(model(batch), batch)
+
+    def baselines(self, train: Sequence[Record], test: Sequence[Record]) -> dict[str, Scores]:
+        """Scores of the simple methods on the test records."""
+        return {name: self.score(guesses, test) for name, guesses in self.baseline_predictions(train, test).items()}
+
+    def suit(self, model: Any) -> Self:
+        """The task for the rows that this model's head reads. To be called before the first `featurize`."""
+        return self
+
+    def check_model(self, model: Any) -> None:
+        """ValueError where the task was not suited to this model."""
+        if self.suit(model) != self:
+            raise ValueError(f"the model's head reads other rows than {self} chooses: use task.suit(model)")
+
+    def finish(self, model: Any) -> Self:
+        """Called once after training: moves into the model what the task computes around it, so that the saved
+        model gives the same numbers everywhere. Returns the task for the changed model."""
+        return self
+
+
+def open_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
+    """A task by name, with its settings (`dataclasses.asdict` gives them back). InputError for unknown ones."""
+    kind = find("pretune.tasks", "task", name)
+    settings = dict(settings or {})
+    known = inspect.signature(kind).parameters
+    for setting in settings:
+        if setting not in known:
+            raise unknown(f"setting of the task {name},", setting, known)
+    if "labels" in settings:
+        settings["labels"] = tuple(settings["labels"])
+    try:
+        task: Task = kind(**settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"task {name}: {error}") from error
+    return task
+
+
+def chosen(what: str, value: str, options: Sequence[str]) -> None:
+    """InputError where a setting is none of its options."""
+    if value not in options:
+        raise unknown(what, value, options)
