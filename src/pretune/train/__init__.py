@@ -1,0 +1,17 @@
+"""The one training loop, optimizers, schedules, the feed of batches and the hooks that come with them.
+
+config.py       settings of a run: optimizer, schedule, budget, lengths, records
+schedule.py     the learning rate over the run, as pure functions of progress
+feed.py         which samples a step is made of, and its micro-batches
+prefetch.py     prepares steps ahead of the loop, in a thread or in processes
+muon.py         Muon: orthogonalised momentum for hidden matrices
+optim.py        the optimizers of a model: decay groups, AdamW, Muon, state by parameter name
+step.py         model and criterion as one module; gradients of a step, counts first
+run.py          Run, the live state that hooks see; Tally; Report
+loop.py         fit: the loop, saving and resuming
+records.py      metrics.jsonl
+evaluation.py   hook: scores during training, best weights, early stopping
+progress.py     hook: a bar on a terminal, lines elsewhere
+flops.py        FLOPs of training, the machine's peak, MFU
+energy.py       kWh and CO2 of a run
+"""

@@ -1,0 +1,116 @@
+"""Evaluate: scores during training, the best weights, and early stopping."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pretune.core.hooks import Hook
+from pretune.train.run import Best, Run
+
+Score = Callable[[Any], Mapping[str, float]]
+
+
+class Evaluate(Hook):
+    """Calls `score(model)` (in eval mode, without gradients) during the run and after its last step.
+
+    every: from 1 on, so many steps; below 1, such a share of the run; None, after the last step only.
+    metric: the score that selects the best weights, higher being better unless `higher_is_better` says otherwise; the
+    model has these weights when `fit` returns. None: nothing is selected, the last weights stay.
+    patience: so many evaluations in a row without a better score end the run.
+    A score that is not a number never counts as better. The best weights travel in checkpoints.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        *,
+        every: float | None = None,
+        metric: str | None = None,
+        higher_is_better: bool = True,
+        patience: int | None = None,
+    ) -> None:
+        if every is not None and (every <= 0 or (every > 1 and every != int(every))):
+            raise ValueError(f"every={every} is neither a share below 1 nor a whole number of steps")
+        if patience is not None and (metric is None or patience < 1):
+            raise ValueError("patience counts evaluations without a better `metric`: give a metric, and at least 1")
+        self.score = score
+        self.every = every
+        self.metric = metric
+        self.sign = 1 if higher_is_better else -1
+        self.patience = patience
+        self.best: Best | None = None
+        self.best_weights: dict[str, Tensor] = {}
+        self.num_without = 0
+        self.shares_done = 0
+
+    def on_step(self, run: Run) -> None:
+        if run.stopped or self._is_due(run):
+            self._evaluate(run)
+
+    def _is_due(self, run: Run) -> bool:
+        if self.every is None:
+            return False
+        if self.every >= 1:
+            return run.step % int(self.every) == 0
+        shares, self.shares_done = self.shares_done, int(run.progress / self.every + 1e-9)
+        return self.shares_done > shares
+
+    def _evaluate(self, run: Run) -> None:
+        run.scores = dict(scored(run.model, self.score))
+        run.log({"valid": run.scores})
+        if self.metric is None:
+            return
+        if self.metric not in run.scores:
+            raise ValueError(f"the evaluation gives no {self.metric!r}, only {', '.join(run.scores)}")
+        value = run.scores[self.metric]
+        if math.isfinite(value) and (self.best is None or self.sign * value > self.sign * self.best.score):
+            self.best = run.best = Best(run.step, self.metric, value, run.scores)
+            self.best_weights = _copied(run.model)
+            self.num_without = 0
+        else:
+            self.num_without += 1
+            if self.patience is not None and self.num_without >= self.patience:
+                run.stop(f"no better {self.metric} in {self.num_without} evaluations")
+
+    def on_end(self, run: Run) -> None:
+        if self.best is not None:
+            run.best = self.best
+            run.model.load_state_dict(self.best_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        best = None if self.best is None else vars(self.best)
+        counts = {"num_without": self.num_without, "shares_done": self.shares_done}
+        return {"best": best, "best_weights": self.best_weights, **counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = None if state["best"] is None else Best(**state["best"])
+        self.best_weights = state["best_weights"]
+        self.num_without = state["num_without"]
+        self.shares_done = state["shares_done"]
+
+
+@torch.no_grad()
+def scored(model: nn.Module, score: Score) -> Mapping[str, float]:
+    """`score(model)` in eval mode; each module's own mode is restored. (Not inference mode: caches may outlive it.)"""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        return score(model)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights on the CPU; tied ones are copied once."""
+    copies: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+    weights: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        place = (tensor.data_ptr(), tuple(tensor.shape))
+        if place not in copies:
+            copies[place] = tensor.detach().to("cpu", copy=True)
+        weights[name] = copies[place]
+    return weights

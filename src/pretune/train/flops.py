@@ -1,0 +1,62 @@
+"""FLOPs of a Transformer's training, and the share of the machine's that it used (MFU, Chowdhery et al. 2022, app. B).
+
+Counted are matrix products and attention; padding, look-ups, norms and the optimizer are not. DESIGN section 7:
+6 T L (4 d^2 + g d f) + 12 d L sum s^2 + 6 M (d^2 + d V), causal attention half of the middle term, inference a third.
+"""
+
+import time
+
+import torch
+
+
+def training_flops(
+    *,
+    num_tokens: int,
+    squared_lengths: int,
+    num_predictions: int,
+    hidden_size: int,
+    intermediate_size: int,
+    num_layers: int,
+    vocab_size: int,
+    gated: bool = False,
+    causal: bool = False,
+) -> float:
+    """FLOPs of forward and backward over `num_tokens` real tokens whose sequences' squared lengths sum to
+    `squared_lengths`, with `num_predictions` rows through a language-model head of `vocab_size` (0: no such head).
+
+    >>> training_flops(num_tokens=2, squared_lengths=4, num_predictions=1, hidden_size=2, intermediate_size=4,
+    ...                num_layers=1, vocab_size=3)
+    540.0
+    """
+    products = 3 if gated else 2
+    layer = 4 * hidden_size**2 + products * hidden_size * intermediate_size
+    attention = 12 * hidden_size * num_layers * squared_lengths * (0.5 if causal else 1.0)
+    head = 6 * num_predictions * (hidden_size**2 + hidden_size * vocab_size)
+    return 6 * num_tokens * num_layers * layer + attention + head
+
+
+def utilisation(flops: float, seconds: float, flops_per_second: float) -> float:
+    """MFU: FLOPs done over those the machine could have done in the time."""
+    return flops / (seconds * flops_per_second)
+
+
+def peak_flops(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, seconds: float = 1.0) -> float:
+    """FLOP/s of the best matrix product measured now, with torch's current threads, in about `seconds`."""
+    device = torch.device(device)
+    sizes = (512, 1024, 2048) if device.type == "cpu" else (4096, 8192)
+    return max(_product_flops(size, device, dtype, seconds / len(sizes)) for size in sizes)
+
+
+def _product_flops(size: int, device: torch.device, dtype: torch.dtype, seconds: float) -> float:
+    a, b = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
+    out = torch.mm(a, b)
+    best, ends = 0.0, time.perf_counter() + seconds
+    while not best or time.perf_counter() < ends:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        torch.mm(a, b, out=out)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best

@@ -1,0 +1,122 @@
+"""Optimizers of a model: which parameters decay, which are Muon's, and a state that is saved by parameter name.
+
+AdamW is torch's, fused: 2.1 ms a step against 7.2 (foreach) and 8.0 (plain) for 3.9 million parameters in 90 tensors on
+one CPU core. Only parameters that require a gradient are taken.
+
+Decay: matrices and higher, embeddings included, as BERT's code has it; never vectors (biases, norms).
+Muon takes the matrices of `model.body`, or of the whole model if it has no `body`, that belong to no embedding; what a
+head owns, and the rest, is AdamW's. A module whose matrix is several fused in one says so by `fused_rows`, the row
+counts of its parts: (d, d, d) for queries, keys and values.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pretune.core.errors import InputError
+from pretune.train.config import OptimizerSettings
+from pretune.train.muon import Muon
+
+Groups = list[dict[str, Any]]
+
+
+class Optimizers:
+    """Several torch optimizers as one. `names` gives each parameter its name in the model."""
+
+    def __init__(self, parts: list[torch.optim.Optimizer], names: dict[Tensor, str]) -> None:
+        self.parts = parts
+        self.names = names
+        self.highest = [[float(group["lr"]) for group in part.param_groups] for part in parts]
+
+    def step(self, multiplier: float) -> None:
+        """One update at `multiplier` times the highest learning rates."""
+        for part, rates in zip(self.parts, self.highest, strict=True):
+            for group, rate in zip(part.param_groups, rates, strict=True):
+                group["lr"] = rate * multiplier
+            part.step()
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return list(self.names)
+
+    def state_dict(self) -> dict[str, dict[str, Any]]:
+        """{parameter name: {"exp_avg": tensor, ...}}; settings are not in it, they come from the run's config."""
+        states = {}
+        for part in self.parts:
+            states.update({self.names[parameter]: dict(state) for parameter, state in part.state.items()})
+        return states
+
+    def load_state_dict(self, states: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes over what `state_dict` gave. InputError for names or shapes that are not this model's."""
+        unknown = sorted(set(states) - set(self.names.values()))
+        if unknown:
+            raise InputError(f"the checkpoint has optimizer state of {unknown[0]}, which this model does not train")
+        for part in self.parts:
+            part.state.clear()
+            for group in part.param_groups:
+                for parameter in group["params"]:
+                    saved = states.get(self.names[parameter], {})
+                    part.state[parameter] = {key: _own(value, parameter) for key, value in saved.items()}
+                    if not saved:
+                        del part.state[parameter]
+
+
+def _own(value: Any, parameter: Tensor) -> Any:
+    """A fresh tensor beside the parameter; `step` counters stay scalars where torch keeps them."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.ndim and value.shape != parameter.shape:
+        raise InputError(f"optimizer state of shape {tuple(value.shape)} for a parameter of {tuple(parameter.shape)}")
+    like = (
+        torch.empty_like(parameter, dtype=value.dtype)
+        if value.ndim
+        else torch.empty_like(value, device=parameter.device)
+    )
+    return like.copy_(value)
+
+
+def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> Optimizers:
+    """The optimizers of a model's trainable parameters. InputError when nothing is trainable."""
+    names: dict[Tensor, str] = {p: name for name, p in model.named_parameters() if p.requires_grad}
+    if not names:
+        raise InputError("no parameter of the model is trainable")
+    matrices = muon_matrices(model) if settings.name == "muon" else {}
+    parts: list[torch.optim.Optimizer] = []
+    if matrices:
+        rows = {id(p): sizes for p, sizes in matrices.items() if sizes}
+        rate = settings.matrix_lr or settings.lr
+        parts.append(Muon(list(matrices), rate, settings.momentum, settings.weight_decay, rows))
+    groups = decay_groups([p for p in names if p not in matrices], settings.weight_decay)
+    if groups:
+        parts.append(torch.optim.AdamW(groups, settings.lr, settings.betas, settings.eps, fused=True))
+    return Optimizers(parts, names)
+
+
+def decay_groups(parameters: list[Tensor], weight_decay: float) -> Groups:
+    """Matrices with decay, vectors without; groups without members are left out."""
+    decayed = [p for p in parameters if p.ndim >= 2]
+    kept = [p for p in parameters if p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def muon_matrices(model: nn.Module) -> dict[Tensor, tuple[int, ...]]:
+    """The trainable hidden matrices of a model, each with the row counts of its fused parts (empty: not fused)."""
+    body = getattr(model, "body", model)
+    heads = getattr(model, "heads", None)
+    foreign = {id(p) for p in heads.parameters()} if isinstance(heads, nn.Module) else set()
+    for module in body.modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            foreign.add(id(module.weight))
+    found: dict[Tensor, tuple[int, ...]] = {}
+    for module in body.modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter.ndim == 2 and parameter.requires_grad and id(parameter) not in foreign:
+                found[parameter] = tuple(getattr(module, "fused_rows", ()))
+    return found

@@ -1,0 +1,57 @@
+"""metrics.jsonl: a line a logged step, without gaps or repeats when a run is continued."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+class MetricsFile:
+    """Appends records to a JSON Lines file. Every record has a `step`, and steps never decrease."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: BinaryIO | None = None
+
+    def open_after(self, step: int) -> None:
+        """Opens the file for appending behind its lines of steps up to `step`; later or broken lines are cut off."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.path, "ab")  # noqa: SIM115 (closed by `close`)
+        self.file.truncate(_end_of(self.path, step))
+
+    def append(self, record: dict[str, Any]) -> None:
+        assert self.file is not None, "open_after comes first"
+        self.file.write((json.dumps(_finite(record), ensure_ascii=False) + "\n").encode())
+        self.file.flush()
+
+    def sync(self) -> None:
+        """Forces the lines onto the disk: called before a checkpoint, so that none before it can be missing."""
+        if self.file is not None:
+            os.fsync(self.file.fileno())
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+def _end_of(path: Path, step: int) -> int:
+    """Bytes of the lines of steps up to `step`."""
+    end = 0
+    with open(path, "rb") as lines:
+        for line in lines:
+            try:
+                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                    break
+            except (ValueError, KeyError, TypeError):
+                break
+            end += len(line)
+    return end
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: null stands for a value that is not finite (a correlation of constants)."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,187 @@
+"""Run: the live state of a training run, which hooks see and checkpoints keep; Report: what is left at the end."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pretune.core.stream import Batch
+from pretune.train.config import FitSettings
+from pretune.train.feed import Feed
+from pretune.train.optim import Optimizers
+from pretune.train.records import MetricsFile
+from pretune.train.schedule import multiplier
+from pretune.train.step import Step
+
+NUM_RECENT = 100
+
+
+@dataclass
+class Tally:
+    """What has gone through the model: real tokens, sequences' squared lengths and predictions (for FLOPs), and the
+    tokens that batches padded to each step's longest sequence would have had."""
+
+    tokens: int = 0
+    squared_lengths: int = 0
+    padded_tokens: int = 0
+    predictions: dict[str, int] = field(default_factory=dict)
+
+    def add(self, batches: Sequence[Batch]) -> None:
+        """Adds one step."""
+        predictions = Counter(self.predictions)
+        for name in ("source", "target"):
+            streams = [stream for batch in batches if (stream := getattr(batch, name)) is not None]
+            lengths = [int(length) for stream in streams for length in stream.lengths_N]
+            self.tokens += sum(lengths)
+            self.squared_lengths += sum(length * length for length in lengths)
+            self.padded_tokens += len(lengths) * max(lengths, default=0)
+        for batch in batches:
+            predictions.update({head: len(targets) for head, targets in batch.predict.items()})
+        self.predictions = dict(predictions)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best evaluation so far: after which step, the metric that chooses, and all scores."""
+
+    step: int
+    metric: str
+    score: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished run. Losses are means over the last 100 steps; `seconds` is wall clock, `training_seconds` steps only.
+
+    stopped: "steps", "seconds", or the reason a hook gave. squared_lengths and predictions feed `flops.training_flops`.
+    padding_saved: the share of a padded batch's tokens that packing left out. notes: what the user should know.
+    """
+
+    steps: int
+    tokens: int
+    seconds: float
+    training_seconds: float
+    tokens_per_second: float
+    loss: float
+    losses: dict[str, float]
+    squared_lengths: int
+    predictions: dict[str, int]
+    padding_saved: float
+    stopped: str
+    best: Best | None = None
+    resumed_from: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Run:
+    """What hooks see. `step` counts finished steps; `loss`, `losses`, `lr`, `grad_norm` are those of the last one."""
+
+    module: Step
+    feed: Feed
+    settings: FitSettings
+    optimizers: Optimizers
+    device: torch.device
+    out: Path | None = None
+    metrics: MetricsFile | None = None
+    step: int = 0
+    loss: float = float("nan")
+    losses: dict[str, float] = field(default_factory=dict)
+    lr: float = 0.0
+    grad_norm: float = 0.0
+    tokens_per_second: float = 0.0
+    training_seconds: float = 0.0
+    tally: Tally = field(default_factory=Tally)
+    recent: deque[dict[str, float]] = field(default_factory=lambda: deque(maxlen=NUM_RECENT))
+    scores: dict[str, float] = field(default_factory=dict)
+    best: Best | None = None
+    stopped: str | None = None
+    resumed_from: int | None = None
+    notes: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.module.model
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock spent in this run, those of earlier processes included."""
+        return time.monotonic() - self.began
+
+    @property
+    def num_steps(self) -> int | None:
+        return self.feed.num_steps
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done."""
+        return self.progress_at(self.step)
+
+    def progress_at(self, step: int) -> float:
+        """The share that is done before a step: of the steps, or of the seconds if that is more."""
+        by_steps = 0.0 if self.num_steps is None else step / self.num_steps
+        by_clock = 0.0 if self.settings.seconds is None else self.seconds / self.settings.seconds
+        return min(1.0, max(by_steps, by_clock))
+
+    @property
+    def multiplier(self) -> float:
+        """What the next step multiplies the highest learning rates with."""
+        return multiplier(self.settings.schedule, self.progress, self.num_steps)
+
+    def stop(self, reason: str) -> None:
+        """Ends the run after the current step, as complete; the first reason stays."""
+        self.stopped = self.stopped or reason
+
+    def log(self, record: dict[str, Any]) -> None:
+        """A line of metrics.jsonl, if the run has a directory; `step` and `seconds` are added."""
+        if self.metrics is not None:
+            self.metrics.append({"step": self.step, "seconds": round(self.seconds, 3)} | record)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "training_seconds": self.training_seconds,
+            "tally": asdict(self.tally),
+            "recent": list(self.recent),
+            "stopped": self.stopped,
+            "settings": self.settings.model_dump(mode="json"),
+            "data": self.feed.state(self.step),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over counts and clocks; settings and data are compared by the loop before."""
+        self.step = self.resumed_from = state["step"]
+        self.began = time.monotonic() - state["seconds"]
+        self.training_seconds = state["training_seconds"]
+        self.tally = Tally(**state["tally"])
+        self.recent.extend(state["recent"])
+        self.stopped = state["stopped"]
+
+    def report(self) -> Report:
+        assert self.stopped is not None
+        names = dict.fromkeys(name for losses in self.recent for name in losses)
+        means = {name: sum(losses.get(name, 0.0) for losses in self.recent) / len(self.recent) for name in names}
+        return Report(
+            steps=self.step,
+            tokens=self.tally.tokens,
+            seconds=self.seconds,
+            training_seconds=self.training_seconds,
+            tokens_per_second=self.tally.tokens / max(self.training_seconds, 1e-9),
+            loss=means.pop("total"),
+            losses=means,
+            squared_lengths=self.tally.squared_lengths,
+            predictions=self.tally.predictions,
+            padding_saved=1 - self.tally.tokens / max(1, self.tally.padded_tokens),
+            stopped=self.stopped,
+            best=self.best,
+            resumed_from=self.resumed_from,
+            notes=tuple(self.notes),
+        )
