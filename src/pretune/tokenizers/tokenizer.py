@@ -156,15 +156,20 @@ class Tokenizer:
         encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         return [self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
-    def _pieces(self, text: str, encoding: Encoding) -> Pieces:
-        ids_P = np.array(encoding.ids, dtype=np.int32)
-        if not len(ids_P):
-            return _no_pieces()
-        numbers_P = np.array(encoding.word_ids, dtype=np.int64)
+    def word_starts(self, ids_P: NDArray[Any], word_ids: Sequence[int | None]) -> NDArray[np.bool_]:
+        """True [P] where a word starts, of what the library gave for a text."""
+        numbers_P = np.array(word_ids, dtype=np.int64)
         starts_P = np.ones(len(ids_P), dtype=np.bool_)
         starts_P[1:] = numbers_P[1:] != numbers_P[:-1]
         if self._marked_V is not None:
             starts_P |= self._marked_V[ids_P]
+        return starts_P
+
+    def _pieces(self, text: str, encoding: Encoding) -> Pieces:
+        ids_P = np.array(encoding.ids, dtype=np.int32)
+        if not len(ids_P):
+            return _no_pieces()
+        starts_P = self.word_starts(ids_P, encoding.word_ids)
         offsets = encoding.offsets
         if self.kind not in ("wordpiece", "word"):
             offsets = [_without_space(text, start, end) for start, end in offsets]
