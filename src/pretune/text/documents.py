@@ -30,7 +30,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a document: whole lines. All but the last part of a document end with a line feed."""
+    """A piece of a document: whole lines. All but the first part of a document start with a line feed."""
 
     text: str
     path: str
@@ -118,17 +118,16 @@ def _text_parts(
             if documents == "blank-line" and lines:
                 yield Part("\n".join(lines), path, start, True)
                 lines, chars = [], 0
-            blanks += bool(lines)
+            blanks = blanks + 1 if lines else 0
         elif documents == "line":
             yield Part(line, path, number, True)
         else:
-            if lines and documents == "file":
-                lines += [""] * blanks
-                chars += blanks
-            if chars >= part_chars:
-                yield Part("\n".join(lines) + "\n", path, start, False)
-                lines, chars = [], 0
             start = start if lines else number
+            if chars >= part_chars:
+                yield Part("\n".join(lines), path, start, False)
+                lines, chars = [""], 0
+            if documents == "file":
+                lines += [""] * blanks
             lines.append(line)
             chars += len(line) + 1
             blanks = 0

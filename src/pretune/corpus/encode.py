@@ -1,0 +1,179 @@
+"""Blocks of text to ids, word marks and sentence marks. The ids are those of `Tokenizer.encode`.
+
+A cache makes it fast: a text is cut before every run of spaces and line feeds that follows a visible character. Where
+no pre-token reaches over such a place (all kinds pretune trains, and BERT's and GPT-2's), each piece of text can be
+encoded by itself, once, and looked up afterwards. Other tokenizers encode every document whole. A piece is not cut
+behind another white-space character (a tab, a no-break space): GPT-2's pattern joins it with what follows.
+
+Dimensions: T tokens, S slots of the cache, F tokens in the cache.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pretune.core.marks import SENTENCE_START
+from pretune.text.sentences import split_sentences
+from pretune.tokenizers.pieces import Pieces
+from pretune.tokenizers.pipelines import CHARACTER_WORDS
+from pretune.tokenizers.tokenizer import Tokenizer
+
+_OTHER_SPACES = "\t\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_PIECES = re.compile(rf"[ \n]*[^ \n]+(?:(?<=[{_OTHER_SPACES}])[ \n]+[^ \n]*)*|[ \n]+")
+_LOCAL_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
+_LOCAL_SPLITTERS = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace", "Punctuation", "Digits"}
+MAX_CACHE_CHARS = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Text that is encoded together: a document, or a part of one. starts: whether its document starts with it."""
+
+    text: str
+    starts: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The units of a block, end to end. ids_T: the corpus's dtype; marks_T: uint8; tokens of each unit."""
+
+    ids_T: NDArray[Any]
+    marks_T: NDArray[np.uint8]
+    tokens_per_unit: NDArray[np.int64]
+
+
+def id_dtype(vocab_size: int) -> np.dtype[Any]:
+    """uint16 where all ids fit, else uint32, little-endian."""
+    return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+
+
+class Encoder:
+    """Encodes blocks with one tokenizer. What it gives does not depend on what it encoded before."""
+
+    def __init__(self, tokenizer: Tokenizer, language: str | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.language = language
+        self.dtype = id_dtype(tokenizer.vocab.size)
+        layout = json.loads(tokenizer.backend.to_str())
+        self.cuttable = is_local(layout)
+        self.adds_space = _adds_space(layout["pre_tokenizer"])
+        self.greedy_tokens = tuple(
+            token["content"]
+            for token in layout["added_tokens"]
+            if token["lstrip"] or token["rstrip"] or token["single_word"] or re.search(r"\s", token["content"])
+        )
+        self._clear()
+
+    def _clear(self) -> None:
+        self.slots: dict[str, int] = {}
+        self.cached_chars = 0
+        self.lengths_S = np.zeros(0, np.int64)
+        self.starts_S = np.zeros(0, np.int64)
+        self.ids_F = np.zeros(0, self.dtype)
+        self.marks_F = np.zeros(0, np.uint8)
+        self.ends_F = np.zeros(0, np.int32)
+
+    def encode(self, units: Sequence[Unit]) -> Encoded:
+        """The ids and marks of units, in their order."""
+        if self.cached_chars > MAX_CACHE_CHARS:
+            self._clear()
+        cut = [self._cut(unit) for unit in units]
+        pieces = list(chain.from_iterable(cut))
+        self._learn(pieces)
+        slots = np.fromiter(map(self.slots.__getitem__, pieces), np.int64, len(pieces))
+        chars = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        lengths = self.lengths_S[slots]
+        ends = np.cumsum(lengths)
+        total = int(ends[-1]) if len(ends) else 0
+        taken = np.arange(total) + np.repeat(self.starts_S[slots] - (ends - lengths), lengths)
+        marks_T = self.marks_F[taken]
+        ends_T = np.repeat(np.cumsum(chars) - chars, lengths) + self.ends_F[taken]
+        self._mark_sentences(units, marks_T, ends_T)
+        pieces_per_unit = np.fromiter(map(len, cut), np.int64, len(cut))
+        bounds = np.concatenate([[0], ends])[np.cumsum(pieces_per_unit)]
+        return Encoded(self.ids_F[taken], marks_T, np.diff(bounds, prepend=0))
+
+    def _cut(self, unit: Unit) -> list[str]:
+        text = unit.text
+        whole = (
+            not self.cuttable
+            or (self.adds_space and unit.starts and text.startswith("\n"))
+            or any(token in text for token in self.greedy_tokens)
+        )
+        return [text] if whole else _PIECES.findall(text)
+
+    def _learn(self, pieces: list[str]) -> None:
+        """Encodes what the cache does not know yet, in the order it is met."""
+        new = [piece for piece in dict.fromkeys(pieces) if piece not in self.slots]
+        if not new:
+            return
+        # a line feed inside a document gets no space in front of it: encode it behind a letter and drop the letter
+        behind = [self.adds_space and self.cuttable and piece[:1] == "\n" for piece in new]
+        encoded = self.tokenizer.encode_batch([f"a{p}" if b else p for p, b in zip(new, behind, strict=True)])
+        self._store([_without_first(p) if b else p for p, b in zip(encoded, behind, strict=True)])
+        self.slots.update(zip(new, range(len(self.slots), len(self.slots) + len(new)), strict=True))
+        self.cached_chars += sum(map(len, new))
+
+    def _store(self, encoded: list[Pieces]) -> None:
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        self.starts_S = np.concatenate([self.starts_S, len(self.ids_F) + np.cumsum(lengths) - lengths])
+        self.lengths_S = np.concatenate([self.lengths_S, lengths])
+        self.ids_F = np.concatenate([self.ids_F, *(p.ids_P.astype(self.dtype) for p in encoded)])
+        self.marks_F = np.concatenate([self.marks_F, *(p.marks_P for p in encoded)])
+        self.ends_F = np.concatenate([self.ends_F, *(p.offsets_P2[:, 1] for p in encoded)])
+
+    def _mark_sentences(self, units: Sequence[Unit], marks_T: NDArray[np.uint8], ends_T: NDArray[np.int64]) -> None:
+        """A sentence starts at the first token that ends behind its first character."""
+        starts, offset = [], 0
+        for unit in units:
+            starts += [offset + start for start, _ in split_sentences(unit.text, self.language)]
+            offset += len(unit.text)
+        places = np.searchsorted(np.maximum.accumulate(ends_T), np.array(starts, np.int64), side="right")
+        marks_T[places[places < len(marks_T)]] |= SENTENCE_START
+
+
+def _without_first(pieces: Pieces) -> Pieces:
+    """The pieces behind the first word, which was one character."""
+    kept = pieces.words_P > 0
+    return Pieces(pieces.ids_P[kept], pieces.marks_P[kept], pieces.offsets_P2[kept] - 1, pieces.words_P[kept] - 1)
+
+
+def is_local(layout: dict[str, Any]) -> bool:
+    """Whether a tokenizer (its tokenizer.json) never joins or changes text over the places where `Encoder` cuts."""
+    normalizers = _parts(layout["normalizer"], "normalizers")
+    splitters = _parts(layout["pre_tokenizer"], "pretokenizers")
+    return (
+        bool(splitters)
+        and all(part["type"] in _LOCAL_NORMALIZERS for part in normalizers)
+        and all(_splits_locally(part, splitters[:number]) for number, part in enumerate(splitters))
+        and not any(token["normalized"] and not token["special"] for token in layout["added_tokens"])
+    )
+
+
+def _splits_locally(part: dict[str, Any], before: list[dict[str, Any]]) -> bool:
+    kind = part["type"]
+    if kind == "ByteLevel":
+        return bool(part["use_regex"]) and not before
+    if kind == "Metaspace":  # by itself it would put ▁ in front of a line feed that is encoded alone
+        return bool(part.get("split", True)) and any(each["type"] == "WhitespaceSplit" for each in before)
+    if kind == "Split":
+        return part["pattern"] == {"Regex": CHARACTER_WORDS} and not part["invert"]
+    return kind in _LOCAL_SPLITTERS
+
+
+def _parts(part: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
+    if part is None:
+        return []
+    if part["type"] == "Sequence":
+        return [leaf for each in part[inner] for leaf in _parts(each, inner)]
+    return [part]
+
+
+def _adds_space(part: dict[str, Any] | None) -> bool:
+    return any(each.get("add_prefix_space", False) for each in _parts(part, "pretokenizers"))

@@ -1,0 +1,62 @@
+"""Blocks encoded in order by any number of processes, a bounded number of blocks ahead.
+
+Processes are spawned, not forked: the caller may hold threads. A worker imports no torch.
+"""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+from pretune.core.errors import RunError
+from pretune.corpus.blocks import Block, read_blocks
+from pretune.corpus.encode import Encoded, Encoder, Unit
+from pretune.text.documents import Part
+from pretune.tokenizers.tokenizer import Tokenizer
+
+_BLOCKS_AHEAD = 2
+
+_encoder: Encoder | None = None
+
+
+def _start_worker(tokenizer: Tokenizer, language: str | None) -> None:
+    global _encoder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker is one core
+    _encoder = Encoder(tokenizer, language)
+
+
+def _encode_in_worker(units: Sequence[Unit]) -> Encoded:
+    assert _encoder is not None
+    return _encoder.encode(units)
+
+
+def encode_all(
+    parts: Iterable[Part], tokenizer: Tokenizer, language: str | None, workers: int
+) -> Iterator[tuple[Block, Encoded]]:
+    """The blocks in order, each with its ids. At most a few blocks a worker are held."""
+    if workers == 1:
+        encoder = Encoder(tokenizer, language)
+        for block in read_blocks(parts):
+            yield block, encoder.encode(block.units)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (tokenizer, language))
+    waiting: deque[tuple[Block, Future[Encoded]]] = deque()
+    try:
+        for block in read_blocks(parts):
+            waiting.append((block, pool.submit(_encode_in_worker, block.units)))
+            if len(waiting) > workers * _BLOCKS_AHEAD:
+                block, future = waiting.popleft()
+                yield block, future.result()
+        for block, future in waiting:
+            yield block, future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a worker process died, perhaps for lack of memory; nothing was written. Try fewer workers "
+            '(a script that calls this with several needs `if __name__ == "__main__":`)'
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
