@@ -92,6 +92,7 @@ class SelfAttention(nn.Module):
         self.dropout = config.attention.dropout
         self.window = config.window(layer)
         self.qkv = Linear(config.hidden_size, 3 * config.hidden_size, bias=config.attention.bias)
+        self.qkv.fused_rows = (config.hidden_size,) * 3
         self.output = Linear(config.hidden_size, config.hidden_size, bias=config.attention.bias)
         self.rotary = _rotary(config, self.window)
         self.query_norm = make_norm(config.norm, self.head_size) if config.attention.qk_norm else None

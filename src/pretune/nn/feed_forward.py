@@ -32,6 +32,7 @@ class FeedForward(nn.Module):
         self.gated = settings.gated
         self.activation = ACTIVATIONS[settings.activation]
         self.inner = Linear(hidden_size, 2 * size if self.gated else size, bias=settings.bias)
+        self.inner.fused_rows = (size, size) if self.gated else ()
         self.output = Linear(size, hidden_size, bias=settings.bias)
 
     def forward(self, x_TD: Tensor) -> Tensor:

@@ -12,7 +12,13 @@ from pretune.nn.config import FanIn, Init
 
 
 class Linear(nn.Linear):
-    """torch's linear map, empty until `initialise`."""
+    """torch's linear map, empty until `initialise`.
+
+    fused_rows: row counts of the maps that are fused in this one, (d, d, d) for queries, keys and values; () if it is
+    a single map. An optimizer that treats a matrix as a whole (Muon) needs it.
+    """
+
+    fused_rows: tuple[int, ...] = ()
 
     def reset_parameters(self) -> None:
         """Leaves the weights as they are."""

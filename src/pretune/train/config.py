@@ -6,7 +6,7 @@ The keys are those of the command line (`optimizer.lr`, `schedule.warmup`, `batc
 steps it makes depends on the machine.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,11 +14,6 @@ from pretune.core.config import Settings
 
 BUDGETS = ("steps", "tokens", "epochs", "seconds")
 """What can end a run. Giving one of them replaces the default of the others."""
-
-FREE_AT_RESUME = frozenset(
-    {"save_every_steps", "evaluate_every_steps", "log_every_steps", "keep_checkpoints", "workers"}
-)
-"""Settings that may differ when a run is continued: they do not change its weights."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -64,7 +59,14 @@ class ScheduleSettings(Settings):
 
 
 class FitSettings(Settings):
-    """Everything `fit` and the feed need to know. Verbs extend it with their own fields and defaults."""
+    """Everything `fit` and the feed need to know. Verbs extend it with their own fields and defaults.
+
+    free_at_resume: settings that may differ when a run is continued, since its weights do not depend on them.
+    """
+
+    free_at_resume: ClassVar[frozenset[str]] = frozenset(
+        {"save_every_steps", "evaluate_every_steps", "log_every_steps", "keep_checkpoints", "workers"}
+    )
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Seeds data order, masking and dropout."""

@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from pretune.core.errors import InputError
-from pretune.core.pack import pack
+from pretune.core.pack import cut_by_tokens, pack
 from pretune.core.randomness import derive_key
 from pretune.core.stream import Batch, Example
 from pretune.corpus.order import shuffled
@@ -144,16 +144,9 @@ class Feed:
 
 
 def cut(examples: Sequence[Example], max_tokens: int) -> list[list[Example]]:
-    """Examples sorted by length, in groups of at most `max_tokens` tokens or of one example."""
-    parts: list[list[Example]] = []
-    room = 0
-    for example in sorted(examples, key=lambda example: example.num_tokens):
-        if not parts or example.num_tokens > room:
-            parts.append([])
-            room = max_tokens
-        parts[-1].append(example)
-        room -= example.num_tokens
-    return parts
+    """Examples of like length in groups of at most `max_tokens` tokens, or of one example; the longest come first."""
+    lengths = [example.num_tokens for example in examples]
+    return [[examples[number] for number in numbers] for numbers in cut_by_tokens(lengths, max_tokens)]
 
 
 def make_feed(sources: Sequence[Source], settings: FitSettings, *, rank: int = 0, world: int = 1) -> Feed:

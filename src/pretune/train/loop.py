@@ -23,7 +23,7 @@ from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
 from pretune.core.protocols import Criterion
 from pretune.core.stream import Batch
-from pretune.train.config import FREE_AT_RESUME, FitSettings
+from pretune.train.config import FitSettings
 from pretune.train.feed import Feed
 from pretune.train.optim import build_optimizers
 from pretune.train.records import MetricsFile
@@ -193,7 +193,7 @@ def _resume(run: Run, hooks: Sequence[Hook]) -> None:
 
 def _check_settings(settings: FitSettings, saved: dict[str, Any], out: Path) -> None:
     now = settings.model_dump(mode="json")
-    changed = [key for key in now | saved if key not in FREE_AT_RESUME and now.get(key) != saved.get(key)]
+    changed = [key for key in now | saved if key not in settings.free_at_resume and now.get(key) != saved.get(key)]
     if changed:
         shown = "; ".join(f"{key} was {saved.get(key)} and is now {now.get(key)}" for key in changed)
         raise InputError(f"{out} holds a run with other settings: {shown}. Restore them, or choose another directory")

@@ -24,11 +24,12 @@ NUM_RECENT = 100
 @dataclass
 class Tally:
     """What has gone through the model: real tokens, sequences' squared lengths and predictions (for FLOPs), and the
-    tokens that batches padded to each step's longest sequence would have had."""
+    tokens that batches padded to each step's longest sequence would have had; tokens that examples were cut by."""
 
     tokens: int = 0
     squared_lengths: int = 0
     padded_tokens: int = 0
+    num_cut: int = 0
     predictions: dict[str, int] = field(default_factory=dict)
 
     def add(self, batches: Sequence[Batch]) -> None:
@@ -41,6 +42,7 @@ class Tally:
             self.squared_lengths += sum(length * length for length in lengths)
             self.padded_tokens += len(lengths) * max(lengths, default=0)
         for batch in batches:
+            self.num_cut += batch.num_cut
             predictions.update({head: len(targets) for head, targets in batch.predict.items()})
         self.predictions = dict(predictions)
 
@@ -60,7 +62,8 @@ class Report:
     """A finished run. Losses are means over the last 100 steps; `seconds` is wall clock, `training_seconds` steps only.
 
     stopped: "steps", "seconds", or the reason a hook gave. squared_lengths and predictions feed `flops.training_flops`.
-    padding_saved: the share of a padded batch's tokens that packing left out. notes: what the user should know.
+    padding_saved: the share of a padded batch's tokens that packing left out. num_cut: tokens that were cut off to fit
+    `max_length`. notes: what the user should know.
     """
 
     steps: int
@@ -73,6 +76,7 @@ class Report:
     squared_lengths: int
     predictions: dict[str, int]
     padding_saved: float
+    num_cut: int
     stopped: str
     best: Best | None = None
     resumed_from: int | None = None
@@ -180,6 +184,7 @@ class Run:
             squared_lengths=self.tally.squared_lengths,
             predictions=self.tally.predictions,
             padding_saved=1 - self.tally.tokens / max(1, self.tally.padded_tokens),
+            num_cut=self.tally.num_cut,
             stopped=self.stopped,
             best=self.best,
             resumed_from=self.resumed_from,
