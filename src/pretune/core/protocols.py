@@ -15,13 +15,17 @@ from pretune.core.vocab import Vocab
 @dataclass(frozen=True)
 class Context:
     """What an objective is told: the vocabulary, the longest sequence (special tokens included), its own generator,
-    how many special tokens the template adds to one span and to two, and the share of the run that is done (0 to 1)."""
+    how many special tokens the template adds to one span and to two, and the share of the run that is done (0 to 1).
+
+    place: (seed, epoch, sample), what `rng` was derived from; objectives whose draws repeat need it (`mlm(copies=10)`).
+    """
 
     vocab: Vocab
     max_length: int
     rng: np.random.Generator
     num_special: tuple[int, int] = (2, 3)
     progress: float = 0.0
+    place: tuple[int, int, int] | None = None
 
 
 class TokenStore(Protocol):
@@ -61,7 +65,9 @@ class Criterion(Protocol):
 class Objective(Criterion, Protocol):
     """A frozen dataclass of pure functions: which positions, what the input becomes, what the target becomes."""
 
-    def samples(self, corpus: TokenStore, max_length: int) -> int: ...
+    def samples(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int] = (2, 3)) -> int:
+        """How many numbered places the corpus has; max_length and num_special as in the Context of `arrange`."""
+
     def arrange(self, corpus: TokenStore, number: int, context: Context) -> Segments: ...
     def corrupt(self, example: Example, context: Context) -> Example: ...
     def heads(self, body: Any) -> dict[str, nn.Module]: ...

@@ -1,9 +1,12 @@
 """Vocab: what objectives and heads know of a tokenizer. Imports no torch."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pretune.core.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +27,21 @@ class Vocab:
     mask_id: int | None = None
     unigram_V: NDArray[np.float64] | None = None
 
-    @property
+    @cached_property
     def ordinary_ids(self) -> NDArray[np.int64]:
         """Ids that are not special, ascending."""
         return np.flatnonzero(~self.is_special_V)
+
+    @cached_property
+    def ordinary_cumulative(self) -> NDArray[np.float64]:
+        """Cumulative unigram distribution over `ordinary_ids`, ending in 1: what a draw by frequency searches."""
+        if self.unigram_V is None:
+            raise InputError("this vocabulary has no unigram frequencies: open it from a corpus")
+        cumulative: NDArray[np.float64] = np.cumsum(self.unigram_V[self.ordinary_ids])
+        if not len(cumulative) or not cumulative[-1] > 0:
+            raise InputError("no ordinary token occurs in the corpus: nothing can be drawn by unigram frequency")
+        cumulative /= cumulative[-1]
+        return cumulative
 
     def unigram_entropy(self) -> float:
         """Entropy of the unigram distribution in nats: the loss of a model that knows only frequencies."""

@@ -1,0 +1,107 @@
+"""Several objectives on the same sample: `add(next_sentence(), mlm())` is BERT's pre-training (Devlin et al. 2019).
+
+The first arranges the sample, each corrupts it in turn, and the losses stand side by side (appendix A.2: the loss is
+the sum of the two means). The model runs forward once for all of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import nn
+
+from pretune.core.errors import InputError
+from pretune.core.loss import Loss
+from pretune.core.protocols import Context, Objective, TokenStore
+from pretune.core.stream import Batch, Example, Segments
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Added:
+    """`add(...)` makes one."""
+
+    parts: tuple[Objective, ...]
+
+    def samples(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int] = (2, 3)) -> int:
+        return self.parts[0].samples(corpus, max_length, num_special)
+
+    def arrange(self, corpus: TokenStore, number: int, context: Context) -> Segments:
+        return self.parts[0].arrange(corpus, number, context)
+
+    def corrupt(self, example: Example, context: Context) -> Example:
+        for part in self.parts:
+            example = part.corrupt(example, context)
+        return example
+
+    def heads(self, body: Any) -> dict[str, nn.Module]:
+        """Raises InputError where two objectives name a head alike."""
+        return _merge(part.heads(body) for part in self.parts)
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        return _merge(part.counts(batch) for part in self.parts)
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, Loss]:
+        once = _Once(model)
+        return _merge(part.loss(once, batch) for part in self.parts)
+
+
+class _Once:
+    """A model that answers a repeated question from memory; everything else is the model's."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._answers: list[tuple[Batch, tuple[str, ...] | None, Any]] = []
+
+    def __call__(self, batch: Batch, heads: Iterable[str] | None = None) -> Any:
+        names = None if heads is None else tuple(heads)
+        for asked, asked_names, answer in self._answers:
+            if asked is batch and asked_names == names:
+                return answer
+        answer = self._model(batch, heads=names)
+        self._answers.append((batch, names, answer))
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+def _merge(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    merged: dict[str, T] = {}
+    for part in parts:
+        for name, value in part.items():
+            if name in merged:
+                raise InputError(f"two objectives predict with the head {name!r}: leave one out")
+            merged[name] = value
+    return merged
+
+
+def add(*objectives: Objective) -> Added:
+    """Objectives as one. The first cuts the samples; the others must be able to work on what it cuts.
+
+    Raises InputError without objectives, and where they repeat their draws differently (`copies`): static masks over
+    spans that are cut anew would not repeat.
+
+    >>> import numpy as np
+    >>> from pretune.core.assemble import Template, assemble
+    >>> from pretune.core.stream import Span
+    >>> from pretune.core.vocab import Vocab
+    >>> from pretune.objectives.mlm import mlm
+    >>> from pretune.objectives.next_sentence import next_sentence
+    >>> vocab = Vocab(size=10, is_special_V=np.arange(10) < 4, cls_id=1, sep_id=2, mask_id=3)
+    >>> spans = [Span(np.array([4, 5, 6]), np.zeros(3, np.uint8)), Span(np.array([7, 8, 9]), np.zeros(3, np.uint8))]
+    >>> example = assemble(Segments(spans, {"next_sentence": 0}), Template({"cls": 1, "sep": 2}))
+    >>> context = Context(vocab, 16, np.random.default_rng(6))
+    >>> corrupted = add(next_sentence(), mlm(masking_rate=0.5)).corrupt(example, context)
+    >>> corrupted.source.ids_T
+    array([1, 4, 3, 3, 2, 3, 8, 9, 2])
+    >>> {head: (targets.at_MK.ravel().tolist(), targets.gold_M.tolist()) for head, targets in corrupted.predict.items()}
+    {'next_sentence': ([0], [0]), 'lm': ([2, 3, 5], [5, 6, 7])}
+    """
+    if not objectives:
+        raise InputError("add needs at least one objective")
+    copies = {objective.copies for objective in objectives if hasattr(objective, "copies")}
+    if len(copies) > 1:
+        raise InputError(f"the added objectives have different copies, {sorted(map(str, copies))}: give all the same")
+    return Added(objectives)

@@ -1,0 +1,167 @@
+"""Next sentence: does the second span follow the first? 0: it does, 1: it is from another document.
+
+Devlin et al. 2019, section 3.1 and appendix A.2; details from google-research/bert, create_pretraining_data.py. As
+there: spans of whole sentences, a random number of them in the first; the random span starts at a random sentence of a
+random document and ends with it at the latest; a pair that is too long loses tokens of the longer span, a coin says for
+each whether at the front or the back; 10 % of the pairs aim at a random shorter length. Label 0 is "next".
+
+Deviations: a sample is a numbered place in the corpus, so what the first span leaves of it when the second is random is
+not put back (another epoch cuts elsewhere); the short length is drawn for each sample, not for each document; the other
+document is never the same one (the code tries ten times); a place of one sentence is cut at a word inside it, then the
+random span starts inside a sentence too, where the code makes every such pair random, so that here half are.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from pretune.core.errors import InputError
+from pretune.core.loss import Loss, cross_entropy, weight_sum
+from pretune.core.marks import WORD_START
+from pretune.core.protocols import Context, TokenStore
+from pretune.core.stream import Batch, Example, Segments
+from pretune.objectives.arrangements import MIN_TOKENS, check_number, room_of, some_places, span
+from pretune.objectives.draws import check_copies, generator
+from pretune.objectives.sentence_units import Units, units
+
+HEAD = "next_sentence"
+IS_NEXT, IS_RANDOM = 0, 1
+
+Place = tuple[int, int]
+"""Tokens [start, end) of the corpus."""
+
+
+@dataclass(frozen=True)
+class NextSentence:
+    """`next_sentence(...)` makes one. Loss "next_sentence": cross-entropy in nats, the mean over pairs."""
+
+    short_rate: float = 0.1
+    copies: int | None = None
+
+    def samples(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int] = (2, 3)) -> int:
+        """Raises InputError for a corpus without two documents, and for a max_length without room."""
+        return some_places(len(_units(corpus, room_of(max_length, num_special[1])).places))
+
+    def arrange(self, corpus: TokenStore, number: int, context: Context) -> Segments:
+        """Two spans and their label. Raises IndexError for a number the corpus does not have."""
+        room = room_of(context.max_length, context.num_special[1])
+        found = _units(corpus, room)
+        check_number(number, len(found.places))
+        rng = generator(context, self.copies, HEAD)
+        label_u, short_u, length_u, cut_u, *other_u = rng.random(7).tolist()
+        first, end = found.places[number].tolist()
+        target = MIN_TOKENS + int(length_u * (room - MIN_TOKENS + 1)) if short_u < self.short_rate else room
+        end = found.reach(first, target, end)
+        start, stop = int(found.starts[first]), int(found.starts[end])
+        whole = end - first > 1
+        if whole:
+            border = int(found.starts[first + 1 + int(cut_u * (end - first - 1))])
+        else:
+            border = _word_inside(corpus, (start, stop), cut_u)
+        a, b, label = (start, border), (border, stop), IS_NEXT
+        if label_u >= 0.5:
+            b, label = _elsewhere(corpus, found, start, target - (border - start), whole, other_u), IS_RANDOM
+        a, b = truncate(a, b, room, rng)
+        return Segments([span(corpus, *a), span(corpus, *b)], {HEAD: label})
+
+    def corrupt(self, example: Example, context: Context) -> Example:
+        """Nothing: the label is in the arrangement. InputError where another objective arranged the sample."""
+        if HEAD not in example.predict:
+            raise InputError("next_sentence must arrange the sample: name it first, add(next_sentence(), ...)")
+        return example
+
+    def heads(self, body: Any) -> dict[str, nn.Module]:
+        return {HEAD: body.family_head("next_sentence")}
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        return {HEAD: weight_sum(batch.predict[HEAD])}
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, Loss]:
+        return {HEAD: cross_entropy(model(batch)[HEAD], batch.predict[HEAD])}
+
+
+def _units(corpus: TokenStore, room: int) -> Units:
+    found = units(corpus, room)
+    if len(found.documents) < 2:
+        raise InputError(
+            f"next_sentence needs two documents of {MIN_TOKENS} tokens or more; the corpus has "
+            f"{len(found.documents)}: build it with another --documents, or choose an objective without next_sentence"
+        )
+    return found
+
+
+def _elsewhere(
+    corpus: TokenStore, found: Units, start: int, num_tokens: int, whole: bool, uniforms: list[float]
+) -> Place:
+    """A span of about `num_tokens` tokens of another document than that of the token at `start`.
+
+    whole: from a sentence's start, else from a word inside one, as the pair itself was cut: else the cut would tell.
+    """
+    which_u, unit_u, word_u = uniforms
+    own = int(corpus.document_starts.searchsorted(start, "right")) - 1
+    which = int(which_u * (len(found.documents) - 1))
+    which += which >= int(found.documents.searchsorted(own))
+    document = int(found.documents[which])
+    first, limit = int(found.of_document[document]), int(found.of_document[document + 1])
+    unit = first + int(unit_u * (limit - first))
+    begin, end = int(found.starts[unit]), int(found.starts[found.reach(unit, max(num_tokens, 1), limit)])
+    return (begin if whole else _word_inside(corpus, (begin, int(found.starts[unit + 1])), word_u)), end
+
+
+def _word_inside(corpus: TokenStore, place: Place, uniform: float) -> int:
+    """A random word start strictly inside a place, or a random token if it is one word, or its start if one token."""
+    start, end = place
+    if end - start < 2:
+        return start
+    inside = np.flatnonzero(corpus.marks(start + 1, end) & WORD_START)
+    if not len(inside):
+        return start + 1 + int(uniform * (end - start - 1))
+    return start + 1 + int(inside[int(uniform * len(inside))])
+
+
+def truncate(a: Place, b: Place, room: int, rng: np.random.Generator) -> tuple[Place, Place]:
+    """Both spans cut to `room` tokens together: tokens go one by one from the longer span (the second if they are as
+    long), from its front or back with equal chance; counted at once, with the same distribution.
+
+    >>> truncate((0, 9), (20, 23), 8, np.random.default_rng(0))
+    ((2, 7), (20, 23))
+    """
+    len_a, len_b = a[1] - a[0], b[1] - b[0]
+    excess = len_a + len_b - room
+    if excess <= 0:
+        return a, b
+    alone = min(excess, abs(len_a - len_b))
+    from_a = (alone if len_a > len_b else 0) + (excess - alone) // 2
+    from_b = excess - from_a
+    front_a, front_b = (int(rng.binomial(count, 0.5)) if count else 0 for count in (from_a, from_b))
+    return (a[0] + front_a, a[1] - (from_a - front_a)), (b[0] + front_b, b[1] - (from_b - front_b))
+
+
+def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSentence:
+    """Next sentence prediction as an objective.
+
+    short_rate: share of pairs that aim at a length drawn uniformly from 2 tokens to the room there is.
+    copies: as in `mlm`; composed with it, both must have the same. InputError for a wrong setting.
+
+    Two documents, 4 5 | 6 7 and 8 9; the sample is the first, cut at its sentences:
+
+    >>> from pretune.core.vocab import Vocab
+    >>> class Memory:
+    ...     num_documents, num_tokens, ids_T = 2, 6, np.array([4, 5, 6, 7, 8, 9], np.int32)
+    ...     document_starts, sentence_starts = np.array([0, 4, 6]), np.array([0, 2, 4])
+    ...     def ids(self, start, end): return self.ids_T[start:end]
+    ...     def marks(self, start, end): return np.full(end - start, WORD_START, np.uint8)
+    ...     def table(self, name, compute): return compute(self)
+    >>> vocab = Vocab(size=10, is_special_V=np.arange(10) < 4)
+    >>> for seed in (0, 2):
+    ...     segments = next_sentence(short_rate=0).arrange(Memory(), 0, Context(vocab, 16, np.random.default_rng(seed)))
+    ...     print([span.ids_P.tolist() for span in segments.spans], segments.labels)
+    [[4, 5], [8, 9]] {'next_sentence': 1}
+    [[4, 5], [6, 7]] {'next_sentence': 0}
+    """
+    if not 0 <= short_rate <= 1:
+        raise InputError(f"short_rate is {short_rate}: it must be a share from 0 to 1")
+    check_copies(copies)
+    return NextSentence(short_rate, copies)
