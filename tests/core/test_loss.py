@@ -32,6 +32,21 @@ def test_no_predictions_is_a_zero_that_still_has_a_gradient():
     assert loss.count == 0.0
 
 
+def test_classes_give_the_loss_and_gradient_of_torchs_own():
+    logits, weight = torch.randn(7, 11) * 5, torch.rand(7)
+    gold = torch.randint(0, 11, (7,))
+    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
+    at = torch.zeros(7, 1, dtype=torch.int64)
+    loss = cross_entropy(ours, Targets(at, gold, weight)).sum
+    plain = (torch.nn.functional.cross_entropy(theirs, gold, reduction="none") * weight).sum()
+    torch.testing.assert_close(loss, plain)
+    loss.backward(retain_graph=True)
+    plain.backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 def test_total_divides_each_loss_by_its_own_count():
     losses = {"lm": Loss(torch.tensor(6.0), 3), "next": Loss(torch.tensor(4.0), 2, weight=0.5)}
     assert total(losses, {"lm": 6.0, "next": 2.0}).item() == 6 / 6 + 0.5 * 4 / 2
