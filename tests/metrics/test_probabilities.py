@@ -31,7 +31,8 @@ def test_calibration_by_hand() -> None:
 
 
 def test_bin_edges_belong_to_the_bin_below() -> None:
-    assert [one.low for one in reliability([0.0, 0.5, 1.0], [0, 1, 1], 2)] == [0.0, 0.5]
+    bins = reliability([0.0, 0.5, 1.0], [0, 1, 1], 2)
+    assert [(one.low, one.count) for one in bins] == [(0.0, 2), (0.5, 1)]
 
 
 def test_calibration_refuses() -> None:

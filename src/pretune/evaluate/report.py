@@ -89,4 +89,4 @@ def _section(section: Section) -> str:
 def _chart(section: Chart) -> str:
     notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in section.notes)
     numbers = f"<details><summary>Numbers</summary>{table.as_html(section.numbers())}</details>"
-    return f"<figure>{chart.as_svg(section)}</figure>{notes}{numbers}"
+    return f"<figure class="scroll">{chart.as_svg(section)}</figure>{notes}{numbers}"
