@@ -89,4 +89,5 @@ def _section(section: Section) -> str:
 def _chart(section: Chart) -> str:
     notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in section.notes)
     numbers = f"<details><summary>Numbers</summary>{table.as_html(section.numbers())}</details>"
-    return f"<figure class="scroll">{chart.as_svg(section)}</figure>{notes}{numbers}"
+    figure = f'<figure class="scroll">{chart.as_svg(section)}</figure>'
+    return figure + notes + numbers
