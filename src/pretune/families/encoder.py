@@ -1,0 +1,228 @@
+"""What encoder families share: bodies, heads and files from tables, which bert.py and modern.py hold."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pretune.core.errors import InputError, unknown
+from pretune.core.randomness import derive_seed
+from pretune.families import layout as files
+from pretune.families import settings
+from pretune.families.family import KINDS, HeadSpec, Kind, Loaded, Pooling
+from pretune.families.labels import write_labels
+from pretune.families.layout import Layout
+from pretune.families.present import complete, heads_in
+from pretune.families.reading import read_weights
+from pretune.families.settings import Key
+from pretune.families.weights import to_theirs
+from pretune.nn.body import Body
+from pretune.nn.config import TransformerConfig
+from pretune.nn.heads import ClassificationHead
+from pretune.nn.model import Model
+from pretune.nn.transformer import Transformer
+
+
+class Encoder(ABC):
+    """A family of Transformer encoders. Subclasses give the tables and what differs: heads, template, config.json."""
+
+    name: str
+    model_type: str
+    presets: Mapping[str, Mapping[str, Any]]
+    keys: Sequence[Key]
+    layout: Layout
+    refused: Mapping[str, tuple[Any, ...]]
+    kept: Mapping[str, Any]
+    """Keys of config.json that change no numbers here and are carried along, with what a fresh model has."""
+
+    @abstractmethod
+    def base(self, vocab_size: int) -> TransformerConfig:
+        """The config that presets and files change."""
+
+    @abstractmethod
+    def read_config(self, hf: Mapping[str, Any]) -> TransformerConfig:
+        """The body's config of a config.json whose refused keys have been looked at."""
+
+    @abstractmethod
+    def write_config(self, config: TransformerConfig) -> dict[str, Any]:
+        """The keys of config.json that say what the body is."""
+
+    @abstractmethod
+    def make_head(
+        self, kind: Kind, body: Body, num_labels: int, seed: int, pooling: Pooling | None, dropout: float | None
+    ) -> nn.Module:
+        """A fresh head of a kind that exists, with a number of labels where it needs one."""
+
+    @abstractmethod
+    def head_settings(self, hf: Mapping[str, Any]) -> tuple[Pooling, float | None]:
+        """How config.json says that "sequence" heads pool, and the dropout before a classifier."""
+
+    @abstractmethod
+    def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
+        """The keys of config.json for pooling and dropout of a "sequence" or "token" head."""
+
+    def config(self, size: str | Mapping[str, Any], vocab_size: int, **changes: Any) -> TransformerConfig:
+        """The body's config of a preset or of a mapping of settings, with changes.
+
+        Settings are fields of TransformerConfig by dotted path or nested: {"num_layers": 3, "attention.dropout": 0.0}.
+        One that the family's files keep as one number changes every place of it.
+        Raises InputError for an unknown size or setting and for what the family's files could not express.
+        """
+        if isinstance(size, str) and size not in self.presets:
+            raise unknown(f"size of {self.name},", size, self.presets)
+        config = self.base(vocab_size)
+        for tree in (self.presets[size] if isinstance(size, str) else size, changes):
+            config = settings.change_by_path(config, tree, self.keys)
+        self.check(config)
+        return config
+
+    def check(self, config: TransformerConfig) -> dict[str, Any]:
+        """The keys of config.json for a body. InputError where they would not say what the body is."""
+        hf = self.write_config(config)
+        if self.read_config(hf).init != config.init:
+            hf["pretune"] = {"init": settings.write_init(config.init)}
+        if different := settings.differences(config, self._config_of(hf)):
+            raise InputError(f"not a body that {self.name}'s files can express: {'; '.join(different)}")
+        return hf
+
+    def _config_of(self, hf: Mapping[str, Any]) -> TransformerConfig:
+        """The body's config of a config.json. How weights start is ours to say, under `pretune`."""
+        config = self.read_config(hf)
+        told = hf.get("pretune")
+        init = told.get("init") if isinstance(told, Mapping) else None
+        return config if init is None else replace(config, init=settings.read_init(init))
+
+    def need_special(self, special_ids: Mapping[str, int], roles: Sequence[str] = ("cls", "sep")) -> dict[str, int]:
+        """The special ids; InputError where a role is missing."""
+        if lacking := [role for role in roles if role not in special_ids]:
+            raise InputError(f"the tokenizer has no {' and no '.join(lacking)} token, which {self.name} needs")
+        return dict(special_ids)
+
+    def build(self, config: TransformerConfig, seed: int = 0) -> Transformer:
+        """A body with fresh weights that can make this family's heads, theirs drawn from `seed` too."""
+        return Transformer(config, derive_seed(seed, "body")).join(self.name, partial(self._family_head, seed))
+
+    def _family_head(self, seed: int, kind: str, body: Body, num_labels: int | None = None) -> nn.Module:
+        return self.head(kind, body, num_labels, seed=seed)
+
+    def head(
+        self,
+        kind: str,
+        body: Body,
+        num_labels: int | None = None,
+        *,
+        seed: int = 0,
+        pooling: Pooling | None = None,
+        dropout: float | None = None,
+    ) -> nn.Module:
+        """A head with fresh weights. Raises InputError for an unknown kind and for labels that do not fit it."""
+        known = next((each for each in KINDS if each == kind), None)
+        if known is None:
+            raise unknown("kind of head", kind, KINDS)
+        if known in ("sequence", "token") and not num_labels:
+            raise InputError(f'a head of kind "{kind}" needs a number of labels')
+        outputs = (2 if known == "next_sentence" else 0) if known in ("lm", "next_sentence") else int(num_labels or 0)
+        return self.make_head(known, body, outputs, derive_seed(seed, kind), pooling, dropout)
+
+    def head_of(self, spec: HeadSpec, body: Body, seed: int = 0) -> nn.Module:
+        """The head a spec asks for, with fresh weights."""
+        num_labels = len(spec.labels) or None
+        return self.head(spec.kind, body, num_labels, seed=seed, pooling=spec.pooling, dropout=spec.dropout)
+
+    def pooler_of(self, body: Body, seed: int) -> nn.Module:
+        """The layer that a family's files keep between body and heads, attached to the body where it has none yet."""
+        raise NotImplementedError
+
+    def reads(self, hf: Mapping[str, Any]) -> bool:
+        return hf.get("model_type") == self.model_type
+
+    def from_hf(
+        self,
+        hf: Mapping[str, Any],
+        weights: Mapping[str, Tensor],
+        heads: Sequence[HeadSpec] | None = None,
+        seed: int = 0,
+    ) -> Loaded:
+        """A model from config.json and weights. heads: None for those of the file, else exactly these.
+
+        Raises InputError for settings that pretune does not compute, for missing and for unknown weights.
+        """
+        settings.refuse(hf, self.refused)
+        config = self._config_of(hf)
+        file = files.normal_names(self.layout, weights)
+        told = self.head_settings(hf)
+        present = heads_in(self.layout, hf, file, told, heads is None)
+        specs = [each.spec for each in present] if heads is None else [complete(spec, told) for spec in heads]
+        with torch.device("meta"):
+            body = self.build(config, seed)
+        body.to_empty(device="cpu")
+        if self.layout.pooler is not None and files.raw_names([self.layout.pooler]) & file.keys():
+            self.pooler_of(body, seed).requires_grad_(False)  # until a head reads it
+        model = Model(body, {spec.kind: self.head_of(spec, body, seed) for spec in specs})
+        fresh, unread = read_weights(self.layout, model, file, specs, present, may_be_fresh=heads is not None)
+        kept = {name: hf[name] for name in self.kept if name in hf}
+        return Loaded(model, tuple(specs), tuple(fresh), tuple(unread), kept)
+
+    def to_hf(
+        self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """config.json and weights, contiguous and not shared, tied ones once.
+
+        specs: one for each head with labels. Raises InputError for a model the family's files cannot express.
+        """
+        by_kind = _specs_of(model, specs)
+        class_name, native = files.choose_class(self.layout, list(by_kind))
+        hf: dict[str, Any] = {"architectures": [class_name], "model_type": self.model_type, "dtype": "float32"}
+        hf |= {**self.kept, **(kept or {}), **self.check(model.body.config)}
+        for spec in reversed(by_kind.values()):
+            if spec.kind in native:
+                hf |= write_labels(spec) | (self.write_head_settings(spec) if spec.labels else {})
+        own = [spec for spec in by_kind.values() if spec.kind not in native]
+        if own:
+            hf["pretune"] = {**hf.get("pretune", {}), "heads": {spec.kind: _as_json(spec) for spec in own}}
+        is_bare = self.layout.architectures[class_name.removeprefix(self.layout.class_name)] == ()
+        return hf, self._weights(model, native, "" if is_bare else self.layout.prefix)
+
+    def _weights(self, model: Model, native: Sequence[Kind], prefix: str) -> dict[str, Tensor]:
+        ours = files.tensors_of(model)
+        body = [part for part in (self.layout.body, self.layout.pooler) if part is not None]
+        heads = [part for kind in native for part in self.layout.heads[kind]]
+        heads += [files.own_part(kind, ours) for kind in model.heads if kind not in native]
+        written: dict[str, Tensor] = {}
+        covered: set[str] = set()
+        for parts, before in ((body, prefix), (heads, "")):
+            for part in parts:
+                rules = files.expanded(part, model.body.config.num_layers, ours)
+                covered |= {rule.ours for rule in rules}
+                written |= {before + name: tensor for name, tensor in to_theirs(rules, ours).items()}
+        if lost := sorted(ours.keys() - covered):
+            raise InputError(f"{self.name}'s files have no place for {', '.join(lost)}")
+        return written
+
+
+def _as_json(spec: HeadSpec) -> dict[str, Any]:
+    return {"labels": list(spec.labels), "problem": spec.problem, "pooling": spec.pooling, "dropout": spec.dropout}
+
+
+def _specs_of(model: Model, specs: Sequence[HeadSpec]) -> dict[Kind, HeadSpec]:
+    """The spec of each head of a model, checked against it; "lm" and "next_sentence" need none."""
+    given: dict[str, HeadSpec] = {spec.kind: spec for spec in specs}
+    if stray := sorted(given.keys() - set(model.heads)):
+        raise InputError(f"labels were given for {', '.join(stray)}, and the model has no such head")
+    found: dict[Kind, HeadSpec] = {}
+    for name, head in model.heads.items():
+        if name not in KINDS:
+            raise InputError(f"a head {name!r} has no place in the files: heads are {', '.join(KINDS)}")
+        if name not in given and name in ("sequence", "token"):
+            raise InputError(f"the {name} head needs its labels to be saved")
+        spec = given.get(name) or HeadSpec(name)
+        if isinstance(head, ClassificationHead) and spec.kind in ("sequence", "token"):
+            if (num_outputs := head.classifier.out_features) != len(spec.labels):
+                raise InputError(f"the {name} head has {num_outputs} outputs and {len(spec.labels)} labels")
+            spec = replace(spec, pooling=head.pooling, dropout=head.dropout)
+        found[spec.kind] = spec
+    return found

@@ -1,0 +1,140 @@
+"""The Family protocol: what a file of this folder defines, and the words for whoever builds or loads a model.
+
+A family is a set of presets, a way to build a body and its heads, a template, and a two-way map to Hugging Face's
+files. Heads are of four kinds: "lm" (the vocabulary, at rows of tokens), "next_sentence" (two classes of a pair: 0 it
+follows, 1 it does not, as in the original code), "sequence" (classes or a value of the whole text), "token" (classes of
+rows). A model's heads are named by their kind.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
+
+from torch import Tensor, nn
+
+from pretune.core.assemble import Template
+from pretune.core.errors import InputError, unknown
+from pretune.core.registry import entries, find
+from pretune.nn.body import Body
+from pretune.nn.config import TransformerConfig
+from pretune.nn.model import Model
+
+Kind = Literal["lm", "next_sentence", "sequence", "token"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Problem = Literal["single_label_classification", "regression", "multi_label_classification"]
+PROBLEMS: tuple[Problem, ...] = get_args(Problem)
+Pooling = Literal["row", "mean"]
+"""What a "sequence" head reads: the summary row ([CLS]), or the mean of all rows of the sequence."""
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """A head as a request and as a record.
+
+    labels: the classes' names in order, or one name for a value; "lm" and "next_sentence" have none.
+    pooling: None: the family's default. dropout: before the last linear map; None: the family's default.
+    Raises InputError for a kind that does not exist and for labels that do not fit it.
+    """
+
+    kind: Kind
+    labels: tuple[str, ...] = ()
+    problem: Problem = "single_label_classification"
+    pooling: Pooling | None = None
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown("kind of head", self.kind, KINDS)
+        if self.problem not in PROBLEMS:
+            raise unknown("problem_type", self.problem, PROBLEMS)
+        if (self.kind in ("sequence", "token")) != bool(self.labels):
+            raise InputError(f'a head of kind "{self.kind}" has {"no " * bool(self.labels)}labels')
+        if len(set(self.labels)) != len(self.labels):
+            twice = next(label for label in self.labels if self.labels.count(label) > 1)
+            raise InputError(f"the label {twice!r} occurs twice: labels must differ")
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model from files. specs: its heads, in the model's order.
+
+    fresh: our names of the tensors no file gave, which only a head that was asked for may have.
+    unread: the file's names of weights of heads that nobody asked for.
+    kept: keys of config.json that change no numbers here and are written again by `to_hf`.
+    """
+
+    model: Model
+    specs: tuple[HeadSpec, ...]
+    fresh: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+class Family(Protocol):
+    """One model family. Sizes in `presets`: {size: settings}, the settings `config` takes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def presets(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+    def config(self, size: str | Mapping[str, Any], vocab_size: int, **changes: Any) -> TransformerConfig:
+        """A body's config from a preset's name or a mapping of settings, with changes. InputError for unknown ones."""
+
+    def build(self, config: TransformerConfig, seed: int = 0) -> Body:
+        """A body with fresh weights; it knows its family and can make the family's heads (`body.family_head`)."""
+
+    def head(
+        self,
+        kind: str,
+        body: Body,
+        num_labels: int | None = None,
+        *,
+        seed: int = 0,
+        pooling: Pooling | None = None,
+        dropout: float | None = None,
+    ) -> nn.Module:
+        """A head with fresh weights. `num_labels` for "sequence" and "token"."""
+
+    def template(self, special_ids: Mapping[str, int]) -> Template:
+        """Where special tokens and spans go. InputError for a tokenizer without the tokens it needs."""
+
+    def max_length(self, config: TransformerConfig, kept: Mapping[str, Any]) -> int:
+        """The longest sequence, special tokens included."""
+
+    def reads(self, hf: Mapping[str, Any]) -> bool:
+        """Whether a config.json is of this family."""
+
+    def from_hf(
+        self,
+        hf: Mapping[str, Any],
+        weights: Mapping[str, Tensor],
+        heads: Sequence[HeadSpec] | None = None,
+        seed: int = 0,
+    ) -> Loaded:
+        """A model from config.json and weights. heads: None for those of the file, else exactly these.
+
+        Raises InputError for settings that pretune does not compute, for missing and for unknown weights.
+        """
+
+    def to_hf(
+        self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """config.json and weights. Raises InputError for a model the family's files cannot express."""
+
+
+def open_family(name: str) -> Family:
+    """The family of a name, or of `package.module:name` from outside. InputError names what there is."""
+    family: Family = find(__package__, "family", name)
+    return family
+
+
+def family_of(hf: Mapping[str, Any]) -> Family:
+    """The family that reads a config.json. InputError names the model types there are."""
+    for name in entries(__package__):
+        family = open_family(name)
+        if family.reads(hf):
+            return family
+    raise InputError(
+        f"config.json: model_type is {hf.get('model_type')!r}: pretune's families are {', '.join(entries(__package__))}"
+    )

@@ -1,0 +1,123 @@
+"""What a family's weight files look like: names of the body, the pooler and each head, and transformers' classes.
+
+A head that transformers has no class for, or whose names another head of the file already uses, is written under our
+own names behind `pretune.`; transformers opens such a file and reports the names as unexpected.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pretune.families.family import Kind
+from pretune.families.weights import Rule, expand, names_read, same
+from pretune.nn.model import Model
+
+OWN = "pretune."
+GENERIC_HEADS = ("classifier.", "qa_outputs.")
+"""Where transformers' classes keep heads of kinds we do not read (multiple choice, question answering)."""
+RENAMED = ((".gamma", ".weight"), (".beta", ".bias"))
+"""Norms as TensorFlow, and so the oldest converted files, name them."""
+IGNORED = (".position_ids", ".token_type_ids", ".inv_freq")
+"""Buffers that old files hold: counters and tables that follow from the config."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tensors a file has all of or none of. output: the last map of a head, whose size is that of its labels."""
+
+    rules: tuple[Rule, ...]
+    output: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """class_name: as transformers' classes begin. prefix: before the body's names in a file with heads.
+
+    body, pooler: rules with `ours` beginning with "body."; heads: with the kind. architectures: {end of a class's name:
+    kinds of its heads}.
+    """
+
+    class_name: str
+    prefix: str
+    body: Part
+    heads: Mapping[Kind, tuple[Part, ...]]
+    architectures: Mapping[str, tuple[Kind, ...]]
+    pooler: Part | None = None
+
+
+def tensors_of(model: Model) -> dict[str, Tensor]:
+    """Our names of a model's tensors, "body.…" and "lm.…"; what a head shares with the body is the body's."""
+    found: dict[str, Tensor] = {f"body.{name}": tensor for name, tensor in model.body.named_parameters()}
+    shared = {id(tensor) for tensor in found.values()}
+    for kind, head in model.heads.items():
+        found |= {f"{kind}.{name}": tensor for name, tensor in head.named_parameters() if id(tensor) not in shared}
+    return found
+
+
+def normal_names(layout: Layout, file: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A file's tensors without the body's prefix, without ignorable buffers, and with today's names of norms."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in file.items():
+        plain = name.removeprefix(layout.prefix)
+        for old, new in RENAMED:
+            plain = plain.removesuffix(old) + new if plain.endswith(old) else plain
+        if not f".{plain}".endswith(IGNORED):
+            found[plain] = tensor
+    return found
+
+
+def own_part(kind: str, ours: Iterable[str]) -> Part:
+    """A whole head under our own names."""
+    return Part(tuple(rule for name in ours if name.startswith(f"{kind}.") for rule in same(name, OWN + name)), True)
+
+
+def raw_names(parts: Iterable[Part]) -> set[str]:
+    """Every name the parts of a head can have in a file."""
+    return {name for part in parts for name in names_read(part.rules)}
+
+
+def native_kinds(layout: Layout, architectures: Sequence[str], names: Iterable[str]) -> list[Kind]:
+    """The kinds of heads a file has under the family's names: those its class has, and others that show by their names.
+
+    A `classifier` is what the class says it is, and of no kind we know where the class is none of ours.
+    """
+    found = list(class_kinds(layout, architectures) or ())
+    there = set(names)
+    for kind, parts in layout.heads.items():
+        distinct = raw_names(parts[-1:])
+        if kind not in found and there & distinct and not any(name.startswith(GENERIC_HEADS) for name in distinct):
+            found.append(kind)
+    return found
+
+
+def class_kinds(layout: Layout, architectures: Sequence[str]) -> tuple[Kind, ...] | None:
+    """The kinds of heads of the first class in `architectures` that we know; None where there is none of these."""
+    for name in architectures:
+        if name.removeprefix(layout.class_name) in layout.architectures:
+            return layout.architectures[name.removeprefix(layout.class_name)]
+    return None
+
+
+def choose_class(layout: Layout, kinds: Sequence[Kind]) -> tuple[str, list[Kind]]:
+    """The class that opens a file with heads of these kinds, and which of them can keep the family's names."""
+    exact = [end for end, of in layout.architectures.items() if set(of) == set(kinds)]
+    order: tuple[Kind, ...] = ("sequence", "token", "lm", "next_sentence")
+    first = next((kind for kind in order if kind in kinds and kind in layout.heads), None)
+    if exact:
+        end = exact[0]
+    else:
+        end = next(e for e, of in layout.architectures.items() if of == (() if first is None else (first,)))
+    native: list[Kind] = list(layout.architectures[end])
+    taken = raw_names(part for kind in native for part in layout.heads[kind])
+    for kind in kinds:
+        names = raw_names(layout.heads.get(kind, ()))
+        if kind not in native and names and not names & taken:
+            native.append(kind)
+            taken |= names
+    return layout.class_name + end, native
+
+
+def expanded(part: Part, num_layers: int, ours: Iterable[str]) -> list[Rule]:
+    """The part's rules for one model's tensors."""
+    return expand(part.rules, num_layers, ours)

@@ -1,0 +1,96 @@
+"""Which heads a Hugging Face file has, as specs: from the class it names, the names of its weights and its labels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from pretune.core.errors import InputError
+from pretune.families import layout as files
+from pretune.families.family import KINDS, HeadSpec, Kind, Pooling
+from pretune.families.labels import read_labels, read_problem
+from pretune.families.layout import GENERIC_HEADS, OWN, Layout
+
+
+@dataclass(frozen=True)
+class Present:
+    """A head of a file. is_own: under our names, behind `pretune.`."""
+
+    spec: HeadSpec
+    is_own: bool = False
+
+    def fits(self, wanted: HeadSpec) -> bool:
+        """Whether its output map is the one that is wanted: the same labels in the same order."""
+        return self.spec.labels == wanted.labels and self.spec.problem == wanted.problem
+
+
+def heads_in(
+    layout: Layout,
+    hf: Mapping[str, Any],
+    file: Mapping[str, Tensor],
+    head_settings: tuple[Pooling, float | None],
+    all_wanted: bool,
+) -> list[Present]:
+    """The heads of a file with normal names.
+
+    all_wanted: the caller wants all of them, so a head of a kind pretune does not read is an InputError.
+    """
+    architectures = hf.get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(name, str) for name in architectures):
+        raise InputError(f"config.json: architectures is {architectures!r}: expected a list of class names")
+    kinds = files.native_kinds(layout, architectures, file)
+    if all_wanted:
+        _refuse_other_heads(layout, architectures, kinds, file)
+    specs = [_spec(kind, hf, file) for kind in kinds if kind in ("lm", "next_sentence") or "classifier.weight" in file]
+    own = [kind for kind in KINDS if any(name.startswith(f"{OWN}{kind}.") for name in file)]
+    return [Present(complete(spec, head_settings)) for spec in specs] + [
+        Present(_own_spec(kind, hf), True) for kind in own
+    ]
+
+
+def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> HeadSpec:
+    """A spec with the file's pooling and dropout where it leaves them open."""
+    if not spec.labels:
+        return spec
+    pooling, dropout = head_settings
+    if spec.kind == "sequence" and spec.pooling is None:
+        spec = replace(spec, pooling=pooling)
+    return replace(spec, dropout=dropout) if spec.dropout is None else spec
+
+
+def _spec(kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> HeadSpec:
+    if kind in ("lm", "next_sentence"):
+        return HeadSpec(kind)
+    num_labels = len(file["classifier.weight"])
+    labels = read_labels(hf, num_labels)
+    return HeadSpec(kind, labels, read_problem(hf, num_labels)) if kind == "sequence" else HeadSpec(kind, labels)
+
+
+def _own_spec(kind: Kind, hf: Mapping[str, Any]) -> HeadSpec:
+    try:
+        told = hf["pretune"]["heads"][kind]
+        return HeadSpec(kind, tuple(told["labels"]), told["problem"], told["pooling"], told["dropout"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"config.json: pretune.heads.{kind} is missing or wrong, and the weights have it") from error
+
+
+def _refuse_other_heads(
+    layout: Layout, architectures: Sequence[str], kinds: Sequence[Kind], file: Mapping[str, Tensor]
+) -> None:
+    has_classifier = any(name.startswith(GENERIC_HEADS) for name in file)
+    if has_classifier and not {"sequence", "token"} & set(kinds):
+        raise _unread_class(layout, architectures)
+    if architectures and files.class_kinds(layout, architectures) is None:
+        raise _unread_class(layout, architectures)
+    for kind in ("sequence", "token"):
+        if kind in kinds and "classifier.weight" not in file:
+            raise InputError(f"the weights lack classifier.weight, and {', '.join(architectures)} has a {kind} head")
+
+
+def _unread_class(layout: Layout, architectures: Sequence[str]) -> InputError:
+    return InputError(
+        f"config.json: architectures is {', '.join(architectures) or 'empty'}, and the file has a head: pretune reads "
+        f"those of {', '.join(layout.class_name + end for end in layout.architectures)}. Name the heads you want, and "
+        f"others are left out"
+    )

@@ -1,0 +1,189 @@
+"""A family's config.json as a table: their key, and where the number stands in a TransformerConfig; read both ways.
+
+Writing reads the finished file back and compares, so a body that the family's files cannot express (a BERT with rotary
+positions) is refused when it is saved and never saved as something else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any
+
+from pretune.core.errors import InputError, unknown
+from pretune.nn.config import FanIn, Init, Normal, TransformerConfig
+
+ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"} | {
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+"""Hugging Face's activation names (transformers' activations.py) and ours. The first name of several is written."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of config.json that stands at each of `ours` (dotted paths in a TransformerConfig).
+
+    default: what transformers assumes where a file leaves the key out; its type is the type a value must have.
+    """
+
+    theirs: str
+    default: Any
+    ours: tuple[str, ...]
+
+    @property
+    def is_activation(self) -> bool:
+        return self.ours[0].endswith("activation")
+
+
+def key(theirs: str, default: Any, *ours: str) -> Key:
+    return Key(theirs, default, ours)
+
+
+def read(
+    keys: Sequence[Key], base: TransformerConfig, hf: Mapping[str, Any], more: Mapping[str, Any] | None = None
+) -> TransformerConfig:
+    """The config that `hf` describes: `base` with every key's value put in its places, and `more` {path: value}.
+
+    Raises InputError that names the key for a value of a wrong type and for numbers that do not fit together.
+    """
+    changes: dict[str, Any] = {}
+    for path, value in (more or {}).items():
+        _put(changes, path, value)
+    for entry in keys:
+        value = _value(entry, hf)
+        for path in entry.ours:
+            _put(changes, path, value)
+    return change(base, changes)  # type: ignore[no-any-return]
+
+
+def write(keys: Sequence[Key], config: TransformerConfig) -> dict[str, Any]:
+    """The keys of config.json that `config` has places for; the others are left to the caller."""
+    found = {}
+    for entry in keys:
+        try:
+            value = _at(config, entry.ours[0])
+        except AttributeError:
+            continue
+        if entry.is_activation:
+            value = next(theirs for theirs, ours in ACTIVATIONS.items() if ours == value)
+        found[entry.theirs] = value
+    return found
+
+
+def write_init(init: Init) -> dict[str, Any]:
+    """How weights start, for a family's `pretune` key.
+
+    >>> write_init(Normal(std=0.1))
+    {'kind': 'Normal', 'std': 0.1, 'cutoff': None}
+    """
+    return {"kind": type(init).__name__, **vars(init)}
+
+
+def read_init(told: Any) -> Init:
+    """The opposite of `write_init`. InputError for what it would not write."""
+    try:
+        numbers = {name: value for name, value in told.items() if name != "kind"}
+        kinds: dict[str, type[Normal] | type[FanIn]] = {"Normal": Normal, "FanIn": FanIn}
+        return kinds[told["kind"]](**numbers)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"config.json: pretune.init is {told!r}: not what pretune writes") from error
+
+
+def refuse(hf: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ...]]) -> None:
+    """Raises InputError for a key whose value changes the numbers in a way pretune does not compute."""
+    for name, values in allowed.items():
+        if name in hf and hf[name] not in values:
+            expected = " or ".join(repr(value) for value in values)
+            raise InputError(f"config.json: {name} is {hf[name]!r}: pretune computes only {expected}")
+
+
+def change(config: Any, changes: Mapping[str, Any]) -> Any:
+    """A frozen dataclass with nested changes, all applied at once so that they are checked together.
+
+    >>> from pretune.nn.config import HeadTransform, Norm
+    >>> change(HeadTransform(norm=Norm()), {"bias": False, "norm": {"eps": 1e-5}}).norm.eps
+    1e-05
+    """
+    flat = {n: change(getattr(config, n), v) if isinstance(v, Mapping) else v for n, v in changes.items()}
+    return replace(config, **flat)
+
+
+def change_by_path(config: TransformerConfig, tree: Mapping[str, Any], keys: Sequence[Key]) -> TransformerConfig:
+    """`config` with fields changed, by dotted path or nested. What the files keep as one number changes everywhere.
+
+    Raises InputError for a field that does not exist and for a value of another type than the field's.
+    """
+    linked = {entry.ours[0]: entry.ours for entry in keys}
+    changes: dict[str, Any] = {}
+    for path, value in _flat(tree):
+        held = _held(config, path)
+        if type(held) is float and type(value) is int:
+            value = float(value)
+        if type(held) in (int, float, bool, str) and type(value) is not type(held):
+            raise InputError(f"{path} is {value!r}: expected {type(held).__name__}, like {held!r}")
+        if path.endswith("activation") and value not in ACTIVATIONS.values():
+            raise unknown(path, str(value), set(ACTIVATIONS.values()))
+        for place in linked.get(path, (path,)):
+            _put(changes, place, tuple(value) if isinstance(value, list) else value)
+    return change(config, changes)  # type: ignore[no-any-return]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        found += _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, value)]
+    return found
+
+
+def _held(config: Any, path: str) -> Any:
+    """The value at a dotted path; InputError, with the fields there are, where there is none."""
+    for depth, name in enumerate(path.split(".")):
+        if not is_dataclass(config) or name not in config.__dataclass_fields__:
+            before = "".join(f"{part}." for part in path.split(".")[:depth])
+            known = [before + field for field in config.__dataclass_fields__] if is_dataclass(config) else [before[:-1]]
+            raise unknown("model setting", path, known)
+        config = getattr(config, name)
+    return config
+
+
+def differences(first: Any, second: Any, path: str = "") -> list[str]:
+    """The dotted paths at which two configs differ, with both values.
+
+    >>> from pretune.nn.config import Norm
+    >>> differences(Norm(eps=1e-5), Norm(eps=1e-6))
+    ['eps is 1e-05 and not 1e-06']
+    """
+    if type(first) is not type(second) or not is_dataclass(first):
+        return [] if first == second else [f"{path or 'it'} is {first!r} and not {second!r}"]
+    found = []
+    for name in first.__dataclass_fields__:
+        inner = f"{path}.{name}" if path else name
+        found += differences(getattr(first, name), getattr(second, name), inner)
+    return found
+
+
+def _value(entry: Key, hf: Mapping[str, Any]) -> Any:
+    value = hf.get(entry.theirs, entry.default)
+    wanted = type(entry.default)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not wanted:
+        raise InputError(f"config.json: {entry.theirs} is {value!r}: expected {wanted.__name__}")
+    if entry.is_activation:
+        if value not in ACTIVATIONS:
+            raise InputError(f"config.json: {entry.theirs} is {value!r}: pretune computes {', '.join(ACTIVATIONS)}")
+        value = ACTIVATIONS[value]
+    return value
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+    tree[leaf] = value
+
+
+def _at(config: Any, path: str) -> Any:
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config

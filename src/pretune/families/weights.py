@@ -1,0 +1,98 @@
+"""The rule language for weight names: one description of what a tensor is called here and there, read both ways.
+
+A rule says that the tensor `ours` of a model equals the tensor `theirs` of a file, or several of the file's, stacked
+along the first dimension (queries, keys and values are one matrix here, three in BERT's files). `{n}` in a name stands
+for each layer. A rule for a tensor the model does not have (a bias that is switched off) is passed over.
+
+    body.layers.{n}.attention.qkv.weight  <->  encoder.layer.{n}.attention.self.(query + key + value).weight
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pretune.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`ours` equals `theirs`, stacked along dimension 0 where there are several.
+
+    copies: further names under which a file may repeat the tensor (weights that are tied there). They are not written;
+    where a file has one it must be equal, for we tie it.
+    """
+
+    ours: str
+    theirs: tuple[str, ...]
+    copies: tuple[str, ...] = ()
+
+
+def same(ours: str, theirs: str, *copies: str) -> list[Rule]:
+    """One tensor under two names.
+
+    >>> same("decoder.bias", "cls.predictions.bias")
+    [Rule(ours='decoder.bias', theirs=('cls.predictions.bias',), copies=())]
+    """
+    return [Rule(ours, (theirs,), copies)]
+
+
+def module(ours: str, *theirs: str) -> list[Rule]:
+    """The weight and the bias of a linear layer or a norm; several of theirs are stacked in ours."""
+    return [Rule(f"{ours}.{part}", tuple(f"{name}.{part}" for name in theirs)) for part in ("weight", "bias")]
+
+
+def expand(rules: Iterable[Rule], num_layers: int, known: Iterable[str]) -> list[Rule]:
+    """Rules for the tensors of one model: `{n}` filled in, and only those whose `ours` is in `known`."""
+    names, found = set(known), []
+    for rule in rules:
+        for layer in range(num_layers if "{n}" in rule.ours else 1):
+            filled = Rule(
+                rule.ours.replace("{n}", str(layer)),
+                tuple(name.replace("{n}", str(layer)) for name in rule.theirs),
+                tuple(name.replace("{n}", str(layer)) for name in rule.copies),
+            )
+            if filled.ours in names:
+                found.append(filled)
+    return found
+
+
+def to_theirs(rules: Sequence[Rule], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors from ours, contiguous. `rules` are expanded; raises KeyError for a tensor `state` lacks."""
+    file: dict[str, Tensor] = {}
+    for rule in rules:
+        parts = state[rule.ours].detach().chunk(len(rule.theirs), dim=0)
+        for name, tensor in zip(rule.theirs, parts, strict=True):
+            file[name] = tensor.contiguous()
+    return file
+
+
+def to_ours(rules: Sequence[Rule], file: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our tensors from the file's, for every expanded rule all of whose tensors the file has.
+
+    Raises InputError where a file has some parts of a stacked tensor and lacks others, and where a copy of a tied
+    weight differs from the weight.
+    """
+    state: dict[str, Tensor] = {}
+    for rule in rules:
+        lacking = [name for name in rule.theirs if name not in file]
+        if len(lacking) == len(rule.theirs):
+            continue
+        if lacking:
+            raise InputError(f"the weights lack {', '.join(lacking)}")
+        parts = [file[name] for name in rule.theirs]
+        state[rule.ours] = parts[0] if len(parts) == 1 else torch.cat(parts)
+        for copy in rule.copies:
+            if copy in file and not _equal(file[copy], state[rule.ours]):
+                raise InputError(f"{copy} differs from {rule.theirs[0]}, to which it should be tied: not supported")
+    return state
+
+
+def _equal(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and torch.equal(first, second)
+
+
+def names_read(rules: Iterable[Rule]) -> set[str]:
+    """Every name in a file that the expanded rules account for."""
+    return {name for rule in rules for name in (*rule.theirs, *rule.copies)}
