@@ -25,7 +25,7 @@ def drawn(lab):
 
 
 def test_places_hand_made(lab):
-    # room 6: sentences 2 3 3 | 4; the third passes the room. 20 is cut in 6 6 6 2. A document of one token has no place.
+    # room 6: sentences 2 3 3 | 4, the third passes the room; 20 is cut in 6 6 6 2; one token alone has no place
     corpus = lab.numbered([2, 3, 3, 4], [20], [], [1])
     found = units(corpus, 6)
     assert found.starts.tolist() == [0, 2, 5, 8, 12, 18, 24, 30, 32, 33]

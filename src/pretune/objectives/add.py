@@ -5,8 +5,8 @@ the sum of the two means). The model runs forward once for all of them.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -80,8 +80,8 @@ def _merge(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
 def add(*objectives: Objective) -> Added:
     """Objectives as one. The first cuts the samples; the others must be able to work on what it cuts.
 
-    Raises InputError without objectives, and where they repeat their draws differently (`copies`): static masks over
-    spans that are cut anew would not repeat.
+    copies: what one of them has holds for all, since masks over spans that are cut anew would not repeat (the original
+    code repeats whole samples). Raises InputError without objectives, and where they have different copies.
 
     >>> import numpy as np
     >>> from pretune.core.assemble import Template, assemble
@@ -101,7 +101,13 @@ def add(*objectives: Objective) -> Added:
     """
     if not objectives:
         raise InputError("add needs at least one objective")
-    copies = {objective.copies for objective in objectives if hasattr(objective, "copies")}
+    copies: set[Any] = {getattr(objective, "copies", None) for objective in objectives} - {None}
     if len(copies) > 1:
-        raise InputError(f"the added objectives have different copies, {sorted(map(str, copies))}: give all the same")
+        raise InputError(f"the added objectives have different copies, {sorted(copies)}: give all the same")
+    if copies:
+        return Added(tuple(_with_copies(objective, *copies) for objective in objectives))
     return Added(objectives)
+
+
+def _with_copies(objective: Objective, copies: int) -> Objective:
+    return replace(cast(Any, objective), copies=copies) if hasattr(objective, "copies") else objective

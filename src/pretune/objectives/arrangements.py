@@ -51,7 +51,7 @@ class Contiguous:
             lengths_D = np.diff(np.asarray(corpus.document_starts))
             return np.concatenate([[0], np.cumsum((lengths_D + room - MIN_TOKENS) // room)])
 
-        return corpus.table(f"contiguous-{room}", first_places)
+        return corpus.table(f"contiguous-{room}-{MIN_TOKENS}", first_places)
 
 
 def span(corpus: TokenStore, start: int, end: int) -> Span:

@@ -143,7 +143,7 @@ def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSen
     """Next sentence prediction as an objective.
 
     short_rate: share of pairs that aim at a length drawn uniformly from 2 tokens to the room there is.
-    copies: as in `mlm`; composed with it, both must have the same. InputError for a wrong setting.
+    copies: as in `mlm`; composed with it, what one has holds for both. InputError for a wrong setting.
 
     Two documents, 4 5 | 6 7 and 8 9; the sample is the first, cut at its sentences:
 

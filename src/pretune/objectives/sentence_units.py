@@ -37,7 +37,7 @@ def units(corpus: TokenStore, room: int) -> Units:
     return Units(
         corpus.table(f"units-{room}", lambda corpus: _starts(corpus, room)),
         corpus.table(f"units-{room}-documents", lambda corpus: _of_document(corpus, room)),
-        corpus.table(f"units-{room}-places", lambda corpus: _places(corpus, room)).reshape(-1, 2),
+        corpus.table(f"units-{room}-places-{MIN_TOKENS}", lambda corpus: _places(corpus, room)).reshape(-1, 2),
         corpus.table(f"documents-of-{MIN_TOKENS}", _documents),
     )
 

@@ -1,0 +1,201 @@
+"""Every objective of the folder, and compositions: what the loop and the corpus rely on, leak and overfitting."""
+
+import pickle
+from dataclasses import is_dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from pretune.core.assemble import assemble
+from pretune.core.loss import total
+from pretune.core.pack import pack
+from pretune.core.registry import entries, find
+from pretune.families.family import open_family
+from pretune.nn.model import Model
+from pretune.objectives.add import add
+from pretune.objectives.mlm import mlm
+from pretune.objectives.next_sentence import next_sentence
+
+PACKAGE = "pretune.objectives"
+ARGUMENTS = {"add": (next_sentence(), mlm())}
+"""What an entry is made with; the others with nothing, so that a new file is visited without a word here."""
+MADE = {name: find(PACKAGE, "objective", name)(*ARGUMENTS.get(name, ())) for name in entries(PACKAGE)} | {
+    "mlm static": mlm(copies=3),
+    "mlm unigram": mlm(replacement="unigram", max_predictions=3),
+    "bert static": add(next_sentence(), mlm(copies=10)),
+}
+MAX_LENGTH = 24
+
+
+@pytest.fixture(params=MADE)
+def objective(request):
+    return MADE[request.param]
+
+
+@pytest.fixture(scope="module")
+def corpus(lab):
+    return lab.varied(seed=1)
+
+
+def tiny_model(objective, vocab_size=60, family="modern", size=32):
+    family = open_family(family)
+    changes = {"hidden_size": size, "attention.num_heads": 2, "feed_forward.intermediate_size": 2 * size}
+    body = family.build(family.config("tiny", vocab_size, **changes), seed=0)
+    return Model(body, objective.heads(body))
+
+
+def same(a, b):
+    """Whether two examples are equal in every array."""
+    if a is None or b is None:
+        return a is b
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b) and a.dtype == b.dtype
+    if is_dataclass(a):
+        return all(same(value, vars(b)[name]) for name, value in vars(a).items())
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return bool(a == b)
+
+
+def test_entries_are_the_objectives():
+    assert set(entries(PACKAGE)) >= {"mlm", "next-sentence", "add"}
+    assert not {"selectors", "rewriters", "arrangements", "draws", "sentence-units"} & set(entries(PACKAGE))
+    assert all(entries(PACKAGE).values())
+
+
+def test_pure(objective, corpus, lab):
+    num_samples = objective.samples(corpus, MAX_LENGTH)
+    for number in range(0, num_samples, 5):
+        one = lab.example(objective, corpus, number, MAX_LENGTH)
+        assert same(one, lab.example(objective, corpus, number, MAX_LENGTH))
+        assert one.source.num_tokens <= MAX_LENGTH
+    changed = [
+        not same(*(lab.example(objective, corpus, n, MAX_LENGTH, seed=s) for s in (0, 1))) for n in range(num_samples)
+    ]
+    assert np.mean(changed) > 0.5
+
+
+def test_corrupt_leaves_its_input_alone(objective, corpus, lab):
+    for number in range(objective.samples(corpus, MAX_LENGTH)):
+        told = lab.context(corpus, MAX_LENGTH, number=number)
+        example = assemble(objective.arrange(corpus, number, told), lab.TEMPLATE)
+        before = pickle.loads(pickle.dumps(example))
+        objective.corrupt(example, told)
+        assert same(example, before)
+
+
+def test_pickle_and_repr(objective, corpus, lab):
+    copy = pickle.loads(pickle.dumps(objective))
+    assert copy == objective and repr(copy) == repr(objective) and "0x" not in repr(objective)
+    assert same(lab.example(copy, corpus, 0), lab.example(objective, corpus, 0))
+
+
+def test_template_of_another_size(objective, corpus, lab):
+    """Where special tokens are fewer, places are as many as `samples` says, and none is too long."""
+    num_samples = objective.samples(corpus, MAX_LENGTH, (1, 1))
+    for number in range(num_samples):
+        segments = objective.arrange(corpus, number, lab.context(corpus, MAX_LENGTH, num_special=(1, 1)))
+        assert sum(map(len, segments.spans)) <= MAX_LENGTH - 1
+    with pytest.raises(IndexError):
+        objective.arrange(corpus, num_samples, lab.context(corpus, MAX_LENGTH, num_special=(1, 1)))
+
+
+def test_counts_are_the_losses_counts(objective, corpus, lab):
+    examples = [lab.example(objective, corpus, number, MAX_LENGTH) for number in range(7)]
+    batch = pack(examples)
+    model = tiny_model(objective)
+    counts = objective.counts(batch)
+    assert counts == objective.counts(batch.to("cpu")) and all(type(count) is float for count in counts.values())
+    losses = objective.loss(model, batch.to("cpu"))
+    assert {name: loss.count for name, loss in losses.items()} == counts
+    alone = [objective.counts(pack([example])) for example in examples]
+    assert {name: sum(each[name] for each in alone) for name in counts} == counts
+
+
+def test_a_batch_without_predictions_has_a_loss_of_zero(lab):
+    objective = mlm()
+    corpus = lab.MemoryCorpus([[[lab.UNK] * 4], [[lab.UNK] * 6]], vocab_size=60)
+    batch = pack([lab.example(objective, corpus, number) for number in range(2)]).to("cpu")
+    model = tiny_model(objective)
+    losses = objective.loss(model, batch)
+    assert losses["lm"].count == 0 and losses["lm"].sum.item() == 0
+    total(losses, objective.counts(batch)).backward()
+    assert all(p.grad is None or not p.grad.abs().sum() for p in model.parameters())
+
+
+def outputs(objective, model, examples):
+    batch = pack(examples).to("cpu")
+    with torch.no_grad():
+        return {head: out.numpy() for head, out in model(batch).items()}
+
+
+def test_labels_do_not_leak(objective, corpus, lab):
+    """Another class of the whole leaves every input and every logit as it was."""
+    model = tiny_model(objective).eval()
+    for number in range(12):
+        told = [lab.context(corpus, MAX_LENGTH, number=number) for _ in range(2)]
+        segments = objective.arrange(corpus, number, told[0])
+        objective.arrange(corpus, number, told[1])  # both generators stand at the same place
+        others = {head: 1 - label for head, label in segments.labels.items()}
+        one, other = (
+            objective.corrupt(assemble(replace(segments, labels=labels), lab.TEMPLATE), context)
+            for labels, context in zip((segments.labels, others), told, strict=True)
+        )
+        assert same(one.source, other.source)
+        for head, logits in outputs(objective, model, [one]).items():
+            assert np.array_equal(logits, outputs(objective, model, [other])[head])
+
+
+def test_true_tokens_do_not_leak(objective, corpus, lab):
+    """Another true token under a mask or a random token leaves the logits there as they were (a kept one shows itself,
+    as BERT means it to); another token elsewhere changes them."""
+    model = tiny_model(objective).eval()
+    tried = 0
+    for number in range(12):
+        told = lab.context(corpus, MAX_LENGTH, number=number)
+        plain = assemble(objective.arrange(corpus, number, told), lab.TEMPLATE)
+        state = told.rng.bit_generator.state
+
+        def corrupted(ids_T, plain=plain, told=told, state=state):
+            told.rng.bit_generator.state = state
+            return objective.corrupt(replace(plain, source=replace(plain.source, ids_T=ids_T)), told)
+
+        one = corrupted(plain.source.ids_T)
+        if "lm" not in one.predict:
+            continue
+        rows = one.predict["lm"].at_MK[:, 0]
+        for index, row in enumerate(rows):
+            if one.source.ids_T[row] == plain.source.ids_T[row]:
+                continue
+            ids_T = plain.source.ids_T.copy()
+            ids_T[row] = lab.FIRST + (ids_T[row] - lab.FIRST + 7) % 55
+            other = corrupted(ids_T)
+            assert other.predict["lm"].gold_M[index] == ids_T[row]
+            before, after = (outputs(objective, model, [example])["lm"][index] for example in (one, other))
+            assert np.array_equal(before, after)
+            seen = np.setdiff1d(np.flatnonzero(plain.source.ids_T >= lab.FIRST), rows)
+            if len(seen):
+                ids_T[seen[0]] = lab.FIRST + (ids_T[seen[0]] - lab.FIRST + 7) % 55
+                elsewhere = outputs(objective, model, [corrupted(ids_T)])["lm"][index]
+                assert abs(elsewhere - before).max() > 1e-4
+            tried += 1
+    assert tried > 8 or not any("lm" in lab.example(objective, corpus, n, MAX_LENGTH).predict for n in range(12))
+
+
+@pytest.mark.parametrize("family", ["modern", "bert"])
+def test_overfits_one_batch(objective, corpus, lab, family):
+    torch.manual_seed(0)
+    batch = pack([lab.example(objective, corpus, number, MAX_LENGTH) for number in range(8)]).to("cpu")
+    model = tiny_model(objective, family=family, size=64).eval()  # no dropout
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    counts = objective.counts(batch)
+    for _ in range(300):
+        losses = objective.loss(model, batch)
+        loss = total(losses, counts)
+        if loss.item() < 0.1:
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert all((each.sum / counts[name]).item() < 0.1 for name, each in losses.items())
