@@ -192,8 +192,12 @@ def test_autocast_bfloat16_stays_close(nn_tools):
     assert all(parameter.grad.isfinite().all() for parameter in body.parameters())
 
 
-def test_dropout_only_in_training(nn_tools):
-    changes = dict(hidden_dropout=0.1, embedding_dropout=0.1, attention=Attention(2, dropout=0.1))
+@pytest.mark.parametrize(
+    "changes",
+    [dict(hidden_dropout=0.1), dict(embedding_dropout=0.1), dict(attention=Attention(2, dropout=0.1))],
+    ids=["hidden", "embedding", "attention"],
+)
+def test_dropout_only_in_training(nn_tools, changes):
     body, batch = Transformer(nn_tools.config(**changes)), nn_tools.batch(LENGTHS)
     torch.manual_seed(0)
     first = body(batch)
@@ -201,6 +205,15 @@ def test_dropout_only_in_training(nn_tools):
     torch.manual_seed(0)
     assert torch.equal(first, body(batch))
     assert torch.equal(body.eval()(batch), body(batch))
+
+
+def test_only_the_first_layer_after_normed_embeddings_has_no_attention_norm(nn_tools):
+    def has_norms(name):
+        return [block.attention_norm is not None for block in make_body(nn_tools, name).layers]
+
+    assert has_norms("modern") == [False, True, True]
+    assert has_norms("bert") == [True, True, True]
+    assert has_norms("gpt-like") == [True]
 
 
 def test_like_changes_choices_and_keeps_the_family(nn_tools):
