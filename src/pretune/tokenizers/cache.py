@@ -76,18 +76,11 @@ class WordCache:
             return None
         try:
             return b"".join(map(self._packed.__getitem__, self._cut(text)))
-        except _Interacts:
-            return None
+        except (_Interacts, TypeError):
+            return None  # the slow way does it, or says what is wrong with the text
 
     def _slow(self, texts: list[str]) -> list[tuple[Ids, Marks]]:
-        if not texts:
-            return []
-        found = []
-        for encoding in self.tokenizer.backend.encode_batch(texts, add_special_tokens=False):
-            ids_P = np.array(encoding.ids, dtype=np.int32)
-            starts_P = self.tokenizer.word_starts(ids_P, encoding.word_ids)
-            found.append((ids_P, starts_P.astype(np.uint8) * np.uint8(WORD_START)))
-        return found
+        return [(pieces.ids_P, pieces.marks_P) for pieces in self.tokenizer.encode_batch(texts)] if texts else []
 
 
 class _Packed(dict[str, bytes]):

@@ -29,10 +29,20 @@ def read_texts(source: Source, documents: Documents) -> Iterator[str]:
 
 
 def _only(kind: type, items: Iterable[object]) -> Iterator[object]:
-    for item in items:
+    for number, item in enumerate(items, 1):
         if not isinstance(item, kind):
-            raise InputError(f"expected a {kind.__name__} like the first item, got {type(item).__name__}: {item!r}")
+            raise InputError(f"item {number} is {item!r}, not a {kind.__name__} like the first one")
+        if isinstance(item, str) and not _is_unicode(item):
+            raise InputError(f"text {number} has half a surrogate pair, which is not valid Unicode: {item[:60]!r}")
         yield item
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class HoldingOut:
@@ -57,7 +67,7 @@ class HoldingOut:
             if self._every and number % self._every == 0:
                 self._keep(text)
             else:
-                self.num_trained += not text.isspace() and bool(text)
+                self.num_trained += bool(text.strip())
                 yield text
 
     def _keep(self, text: str) -> None:

@@ -7,7 +7,9 @@ that token, as in the original BERT code; `Vocab.is_special_V` keeps objectives 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from pretune.core.vocab import Vocab
 from pretune.tokenizers.folder import NO_LIMIT, read_folder, special_tokens, write_folder
 from pretune.tokenizers.pieces import Pieces
 from pretune.tokenizers.pipelines import Algorithm
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Tokenizer:
@@ -149,11 +153,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> Pieces:
         """The pieces of a text, without special tokens; nothing is cut off."""
-        return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
+        with _explained([text]):
+            return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Pieces]:
         """`encode` of each text; the library uses all cores. `WordCache` is faster for a corpus."""
-        encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
+        with _explained(texts):
+            encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         return [self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
     def word_starts(self, ids_P: NDArray[Any], word_ids: Sequence[int | None]) -> NDArray[np.bool_]:
@@ -186,7 +192,8 @@ class Tokenizer:
         if not words:
             return _no_pieces()
         spaced = [word if not self._needs_space(n, word) else f" {word}" for n, word in enumerate(words)]
-        encoding = self.backend.encode(spaced, is_pretokenized=True, add_special_tokens=False)
+        with _explained(words):
+            encoding = self.backend.encode(spaced, is_pretokenized=True, add_special_tokens=False)
         ids, offsets = list(encoding.ids), []
         words_of = [int(number or 0) for number in encoding.word_ids]
         for number, (start, end) in zip(words_of, encoding.offsets, strict=True):
@@ -217,12 +224,16 @@ class Tokenizer:
         return self.special_ids["unk"]
 
     def decode(self, ids: Sequence[int] | NDArray[Any], *, skip_special: bool = True) -> str:
-        """The text of ids; special tokens are left out unless `skip_special=False`."""
-        return self.backend.decode([int(number) for number in ids], skip_special_tokens=skip_special)
+        """The text of ids; special tokens are left out unless `skip_special=False`. InputError for an unknown id."""
+        numbers = [int(number) for number in ids]
+        for number in numbers:
+            if not 0 <= number < self.vocab.size:
+                raise InputError(f"no piece has the id {number}; ids go from 0 to {self.vocab.size - 1}")
+        return self.backend.decode(numbers, skip_special_tokens=skip_special)
 
     def token(self, number: int) -> str:
         """The piece with this id. InputError if there is none."""
-        piece = self.backend.id_to_token(int(number))
+        piece = self.backend.id_to_token(int(number)) if number >= 0 else None
         if piece is None:
             raise InputError(f"no piece has the id {number}; ids go from 0 to {self.vocab.size - 1}")
         return piece
@@ -230,6 +241,20 @@ class Tokenizer:
     def id(self, token: str) -> int | None:
         """The id of a piece, None if the vocabulary does not have it."""
         return self.backend.token_to_id(token)
+
+
+@contextmanager
+def _explained(texts: Iterable[str]) -> Iterator[None]:
+    """The library's error for half a surrogate pair is a TypeError about types; this names the text."""
+    try:
+        yield
+    except (TypeError, UnicodeEncodeError):
+        for text in texts:
+            if not isinstance(text, str):
+                raise InputError(f"expected a text, got {type(text).__name__}: {text!r}") from None
+            if _SURROGATE.search(text):
+                raise InputError(f"half a surrogate pair in {text[:60]!r}: not valid Unicode; remove it") from None
+        raise
 
 
 def _unpickle(text: str, special_tokens: dict[str, str], model_max_length: int | None) -> Tokenizer:

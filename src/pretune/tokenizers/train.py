@@ -52,9 +52,11 @@ def train_tokenizer(
     )
     split = HoldingOut(read_texts(source, documents), heldout_fraction, max_heldout_bytes)
     backend, report = TRAINERS[algorithm](request, split)
-    if split.num_trained == 0:
-        raise InputError("there is no text to train a tokenizer on: the input is empty or only white space")
     tokenizer = Tokenizer(backend, special_tokens=SPECIAL_TOKENS)
+    if split.num_trained == 0 or tokenizer.vocab.size == len(SPECIAL_TOKENS):
+        raise InputError(
+            "there is no text to train a tokenizer on: the input is empty or nothing visible is left of it"
+        )
     report = replace(
         report,
         vocab_size=tokenizer.vocab.size,

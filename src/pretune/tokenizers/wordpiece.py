@@ -81,8 +81,11 @@ def learn(
 
     words: {word: occurrences}, in any order (they are sorted); every character has its pieces in `first_pieces`.
 
-    >>> learn({"ab": 4, "abc": 3, "cb": 9}, ["a", "b", "c", "##b", "##c"], 7, min_pair_count=2).merges
-    [('##b', '##c'), ('a', '##bc')]
+    `##gs` wins with 5 / (20 * 5); then every pair with `##u` scores 1 / 36, and `pu` is the most frequent of them.
+
+    >>> words = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
+    >>> learn(words, ["b", "h", "p", "##g", "##n", "##s", "##u"], 9, min_pair_count=1).merges
+    [('##g', '##s'), ('p', '##u')]
     """
     state = _State(words, first_pieces, num_pieces, min_pair_count)
     while len(state.pieces) < num_pieces and state.merge_best():

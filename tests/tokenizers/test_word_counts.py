@@ -1,0 +1,42 @@
+"""Words counted by distinct chunks are the words of whole texts."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pretune.tokenizers.pipelines import special_ids, wordpiece_backend
+from pretune.tokenizers.word_counts import count_characters, count_words, normalized
+
+SIGNS = [
+    *"abTéİΣ.,'日😀",
+    " ",
+    "  ",
+    "\n",
+    "\x0b",
+    "\x0c",
+    "\x1c",
+    "\x85",
+    "\u00a0",
+    "\u2028",
+    "\u200b",
+    "\u0301",
+    "\ufffd",
+]
+TEXTS = st.lists(st.sampled_from(SIGNS) | st.characters(exclude_categories=["Cs"]), max_size=20).map("".join)
+BACKENDS = [wordpiece_backend(special_ids(), lowercase=lowercase) for lowercase in (True, False)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TEXTS, max_size=4), st.sampled_from(BACKENDS))
+def test_equal_to_whole_texts(texts, backend):
+    plain = Counter()
+    for text in texts:
+        plain.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text)))
+    assert count_words(texts, backend) == dict(plain)
+    assert list(count_words(texts, backend)) == sorted(plain)
+
+
+def test_characters_after_the_normaliser():
+    assert count_characters(["Éa", "A\x00"], BACKENDS[0]) == {"e": 1, "a": 2}
+    assert normalized("É", BACKENDS[1]) == "É"
