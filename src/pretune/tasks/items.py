@@ -78,7 +78,7 @@ def _macro_f1_of_counts(counts: FloatArray) -> FloatArray:
 def matthews_items(gold: ArrayLike, predicted: ArrayLike) -> Items:
     """Matthews correlation (Gorodkin 2004, equation 8); 0 where it is undefined."""
     is_gold_NC, is_predicted_NC = _one_hot(gold, predicted)
-    hits_N = (is_gold_NC & is_predicted_NC).any(-1)[:, None]
+    hits_N = np.any(is_gold_NC & is_predicted_NC, axis=-1, keepdims=True)
     return of_sums(np.concatenate([hits_N, np.ones_like(hits_N), is_gold_NC, is_predicted_NC], -1), _matthews_of_counts)
 
 
@@ -92,8 +92,9 @@ def _matthews_of_counts(counts: FloatArray) -> FloatArray:
 
 def _one_hot(gold: ArrayLike, predicted: ArrayLike) -> tuple[AnyArray, AnyArray]:
     gold_N, predicted_N = paired(gold, predicted)
-    classes = np.unique(np.concatenate([gold_N, predicted_N]))
-    return np.equal.outer(gold_N, classes), np.equal.outer(predicted_N, classes)
+    classes_C, number_N = np.unique(np.concatenate([gold_N, predicted_N]), return_inverse=True)
+    is_class = np.eye(len(classes_C), dtype=np.bool_)[number_N]
+    return is_class[: len(gold_N)], is_class[len(gold_N) :]
 
 
 def word_accuracy_items(gold: Sequence[Tags], predicted: Sequence[Tags]) -> Items:

@@ -1,0 +1,92 @@
+"""A tiny tokenizer, tiny models of every family, and a few records of every task."""
+
+import pytest
+import torch
+from tokenizers import models, pre_tokenizers
+
+from pretune.core.assemble import Template
+from pretune.core.randomness import derive_rng
+from pretune.families.family import open_family
+from pretune.nn.model import Model
+from pretune.tasks.task import open_task
+from pretune.text.records import Record
+from pretune.tokenizers.tokenizer import Backend, Tokenizer
+
+NAMES = ("Paris", "Rome", "Anna", "Bob")
+WORDS = (*["the", "a", "cat", "dog", "film", "book", "good", "bad", "fine", "poor", "she", "he", "walk", "run", "ran", "saw", "in", ".", ","], *NAMES)
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "##s", "##ed", "##ing", "##ly"]
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    backend = Backend(models.WordPiece({piece: i for i, piece in enumerate(PIECES)}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return Tokenizer(backend)
+
+
+@pytest.fixture(scope="session")
+def template(tokenizer):
+    return Template(tokenizer.special_ids)
+
+
+def sentence(rng, size):
+    return [str(word) for word in rng.choice(WORDS, size)]
+
+
+def text_of(rng, size):
+    return " ".join(sentence(rng, size))
+
+
+def make_records(task, number=12):
+    """Records of unequal lengths that a model can learn by heart."""
+    rng = derive_rng("records", task)
+    rows = []
+    for index in range(number):
+        row = {"text": text_of(rng, int(rng.integers(1, 9)))}
+        if task == "classify":
+            row["label"] = ["neg", "pos", "so-so"][index % 3]
+        elif task == "pair":
+            row |= {"text_b": text_of(rng, int(rng.integers(1, 6))), "label": index % 2}
+        elif task == "regress":
+            row |= {"text_b": text_of(rng, 3), "label": 10.0 + index % 5}
+        elif task == "tag":
+            words = sentence(rng, int(rng.integers(1, 9)))
+            words = [word + ("s" if word in ("cat", "dog", "book") else "") for word in words]
+            row = {"words": words, "tags": [("B-LOC" if word[0].isupper() else "O") for word in words]}
+        rows.append(Record(row, "train.jsonl", index + 1))
+    return rows
+
+
+def make_model(task, family="bert", seed=1, **changes):
+    """A tiny body of a family with the task's head, weights large enough for outputs that differ."""
+    family = open_family(family)
+    size = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 64}
+    body = family.build(family.config(size, vocab_size=len(PIECES), **changes), seed=seed)
+    model = Model(body, task.heads(body))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def without_dropout(family):
+    return {"hidden_dropout": 0.0, "embedding_dropout": 0.0, "attention.dropout": 0.0} if family == "bert" else {}
+
+
+def fitted(name, **settings):
+    records = make_records(name)
+    return open_task(name, settings).fit_labels(records), records
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """What the tests build their cases from."""
+
+    class Tiny:
+        records = staticmethod(make_records)
+        model = staticmethod(make_model)
+        fitted = staticmethod(fitted)
+        without_dropout = staticmethod(without_dropout)
+
+    return Tiny
