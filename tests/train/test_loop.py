@@ -18,6 +18,8 @@ from pretune.train.evaluation import Evaluate
 from pretune.train.loop import autocast_dtype, fit
 from pretune.train.step import Step, gradients
 
+CPU = torch.device("cpu")
+
 
 class Interrupted(Exception):
     pass
@@ -165,7 +167,7 @@ def test_counts_first_equals_one_big_batch():
     for parts in (batches, [pack(examples)]):
         model = ToyModel()
         step = Step(model, ToyCriterion())
-        result = gradients(step, list(model.parameters()), parts, (0, 0, 0), torch.device("cpu"), None)
+        result = gradients(step, list(model.parameters()), parts, (0, 0, 0), CPU, None)
         results.append((result, [p.grad for p in model.parameters()]))
     (ours, our_grads), (big, big_grads) = results
     for a, b in zip(our_grads, big_grads, strict=True):
@@ -173,6 +175,18 @@ def test_counts_first_equals_one_big_batch():
     assert ours.losses == pytest.approx(big.losses) and ours.norm == pytest.approx(big.norm, rel=1e-5)
     counts = ToyCriterion().counts(pack(examples))
     assert counts["token"] != counts["whole"]
+
+
+def test_dropout_depends_on_seed_step_micro_batch_and_rank_only():
+    batch = toy_feed(toy_settings()).step(0, 0.0)[0]
+
+    def norm(place, batches):
+        model = ToyModel(dropout=0.5)
+        return gradients(Step(model, ToyCriterion()), list(model.parameters()), batches, place, CPU, None).norm
+
+    norms = [norm(place, [batch]) for place in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    assert len(set(norms)) == 4 and norm((0, 0, 0), [batch]) == norms[0]
+    assert norm((0, 0, 0), [batch, batch]) != pytest.approx(norms[0], rel=1e-4)  # two masks, not one twice
 
 
 def test_non_finite_loss_stops_before_the_step_and_names_documents(tmp_path):
@@ -315,9 +329,8 @@ def test_the_callers_random_state_is_not_touched():
 
 
 def test_precision():
-    cpu = torch.device("cpu")
-    assert autocast_dtype("auto", cpu) is None and autocast_dtype("fp32", cpu) is None
-    assert autocast_dtype("bf16", cpu) == torch.bfloat16
+    assert autocast_dtype("auto", CPU) is None and autocast_dtype("fp32", CPU) is None
+    assert autocast_dtype("bf16", CPU) == torch.bfloat16
     course = toy_settings(steps=3)
     exact = fit(ToyModel(), ToyCriterion(), toy_feed(course), course)
     rough = fit(ToyModel(), ToyCriterion(), toy_feed(course), course.model_copy(update={"precision": "bf16"}))

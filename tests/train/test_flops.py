@@ -1,0 +1,57 @@
+"""FLOPs beside a count by hand and torch's own counter; the peak; energy and CO2."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pretune.train.energy import co2_kg, energy_kwh
+from pretune.train.flops import peak_flops, training_flops, utilisation
+
+
+def test_agrees_with_torchs_counter():
+    """One plain layer on sequences of equal length, all rows read, with a head of one dense map and a decoder."""
+    num, length, hidden, inner, vocab = 3, 7, 8, 32, 50
+    shapes = [
+        (hidden, 3 * hidden),
+        (hidden, hidden),
+        (hidden, inner),
+        (inner, hidden),
+        (hidden, hidden),
+        (hidden, vocab),
+    ]
+    qkv, out, up, down, dense, decoder = (torch.randn(shape, requires_grad=True) for shape in shapes)
+    x = torch.randn(num, length, hidden, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        q, k, v = (x @ qkv).chunk(3, dim=-1)
+        hidden_states = ((q @ k.mT) @ v) @ out @ up @ down @ dense @ decoder
+        hidden_states.sum().backward()
+    expected = training_flops(
+        num_tokens=num * length,
+        squared_lengths=num * length**2,
+        num_predictions=num * length,
+        hidden_size=hidden,
+        intermediate_size=inner,
+        num_layers=1,
+        vocab_size=vocab,
+    )
+    assert counter.get_total_flops() == expected
+
+
+def test_gates_and_causal_attention():
+    numbers = {"num_tokens": 10, "num_predictions": 0, "hidden_size": 4, "intermediate_size": 8, "num_layers": 2}
+    numbers["vocab_size"] = 9
+    plain = training_flops(**numbers, squared_lengths=0)
+    assert training_flops(**numbers, squared_lengths=0, gated=True) - plain == 6 * 10 * 2 * 4 * 8
+    whole = training_flops(**numbers, squared_lengths=50) - plain
+    assert training_flops(**numbers, squared_lengths=50, causal=True) - plain == whole / 2 > 0
+
+
+def test_peak_and_utilisation():
+    peak = peak_flops(seconds=0.05)
+    assert 1e8 < peak < 1e15
+    assert utilisation(peak * 3, 6, peak) == pytest.approx(0.5)
+
+
+def test_energy_and_co2():
+    assert energy_kwh(250, 7200, pue=1.0) == pytest.approx(0.5)
+    assert co2_kg(energy_kwh(1000, 3600)) == pytest.approx(1.58 * 0.954 * 0.45359237)
