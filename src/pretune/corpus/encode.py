@@ -27,13 +27,16 @@ from pretune.tokenizers.tokenizer import Tokenizer
 _OTHER_SPACES = "\t\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _PIECES = re.compile(rf"[ \n]*[^ \n]+(?:(?<=[{_OTHER_SPACES}])[ \n]+[^ \n]*)*|[ \n]+")
 _LOCAL_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
-_LOCAL_SPLITTERS = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace", "Punctuation", "Digits"}
+_SPACE_SPLITTERS = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace"}
 MAX_CACHE_CHARS = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Text that is encoded together: a document, or a part of one. starts: whether its document starts with it."""
+    """Text that is encoded together: a document (that begins with no line feed), or a part of one.
+
+    starts: whether its document starts with it.
+    """
 
     text: str
     starts: bool = True
@@ -63,15 +66,19 @@ class Encoder:
         layout = json.loads(tokenizer.backend.to_str())
         self.cuttable = is_local(layout)
         self.adds_space = _adds_space(layout["pre_tokenizer"])
+        # where white space itself makes tokens, a piece that the normaliser leaves ending in white space is not local
+        self.may_join = layout["normalizer"] is not None and not _drops_space(layout["pre_tokenizer"])
+        # tokens that look at or change what stands around them, wherever a text spells them out
         self.greedy_tokens = tuple(
             token["content"]
             for token in layout["added_tokens"]
-            if token["lstrip"] or token["rstrip"] or token["single_word"] or re.search(r"\s", token["content"])
+            if self.adds_space or _looks_around(token) or re.search(r"\s", token["content"])
         )
         self._clear()
 
     def _clear(self) -> None:
         self.slots: dict[str, int] = {}
+        self.joining: set[str] = set()
         self.cached_chars = 0
         self.lengths_S = np.zeros(0, np.int64)
         self.starts_S = np.zeros(0, np.int64)
@@ -84,8 +91,11 @@ class Encoder:
         if self.cached_chars > MAX_CACHE_CHARS:
             self._clear()
         cut = [self._cut(unit) for unit in units]
+        self._learn(list(chain.from_iterable(cut)))
+        if self.joining:
+            cut = [[u.text] if not self.joining.isdisjoint(p) else p for u, p in zip(units, cut, strict=True)]
+            self._learn(list(chain.from_iterable(cut)))
         pieces = list(chain.from_iterable(cut))
-        self._learn(pieces)
         slots = np.fromiter(map(self.slots.__getitem__, pieces), np.int64, len(pieces))
         chars = np.fromiter(map(len, pieces), np.int64, len(pieces))
         lengths = self.lengths_S[slots]
@@ -101,11 +111,7 @@ class Encoder:
 
     def _cut(self, unit: Unit) -> list[str]:
         text = unit.text
-        whole = (
-            not self.cuttable
-            or (self.adds_space and unit.starts and text.startswith("\n"))
-            or any(token in text for token in self.greedy_tokens)
-        )
+        whole = not self.cuttable or any(token in text for token in self.greedy_tokens)
         return [text] if whole else _PIECES.findall(text)
 
     def _learn(self, pieces: list[str]) -> None:
@@ -113,12 +119,18 @@ class Encoder:
         new = [piece for piece in dict.fromkeys(pieces) if piece not in self.slots]
         if not new:
             return
+        if self.may_join and self.cuttable:
+            self.joining.update(piece for piece in new if self._joins(piece))
         # a line feed inside a document gets no space in front of it: encode it behind a letter and drop the letter
         behind = [self.adds_space and self.cuttable and piece[:1] == "\n" for piece in new]
         encoded = self.tokenizer.encode_batch([f"a{p}" if b else p for p, b in zip(new, behind, strict=True)])
         self._store([_without_first(p) if b else p for p, b in zip(encoded, behind, strict=True)])
         self.slots.update(zip(new, range(len(self.slots), len(self.slots) + len(new)), strict=True))
         self.cached_chars += sum(map(len, new))
+
+    def _joins(self, piece: str) -> bool:
+        normalized = self.tokenizer.backend.normalizer.normalize_str(piece)
+        return not piece[-1:].isspace() and (not normalized or normalized[-1].isspace())
 
     def _store(self, encoded: list[Pieces]) -> None:
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
@@ -158,13 +170,13 @@ def is_local(layout: dict[str, Any]) -> bool:
 
 def _splits_locally(part: dict[str, Any], before: list[dict[str, Any]]) -> bool:
     kind = part["type"]
+    if any(each["type"] in _SPACE_SPLITTERS for each in before):  # it sees words, one at a time
+        return part.get("prepend_scheme") != "first"
     if kind == "ByteLevel":
         return bool(part["use_regex"]) and not before
-    if kind == "Metaspace":  # by itself it would put ▁ in front of a line feed that is encoded alone
-        return bool(part.get("split", True)) and any(each["type"] == "WhitespaceSplit" for each in before)
     if kind == "Split":
-        return part["pattern"] == {"Regex": CHARACTER_WORDS} and not part["invert"]
-    return kind in _LOCAL_SPLITTERS
+        return part["pattern"] == {"Regex": CHARACTER_WORDS} and not part["invert"] and not before
+    return kind in _SPACE_SPLITTERS
 
 
 def _parts(part: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
@@ -173,6 +185,15 @@ def _parts(part: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
     if part["type"] == "Sequence":
         return [leaf for each in part[inner] for leaf in _parts(each, inner)]
     return [part]
+
+
+def _looks_around(token: dict[str, Any]) -> bool:
+    return bool(token["lstrip"] or token["rstrip"] or token["single_word"])
+
+
+def _drops_space(part: dict[str, Any] | None) -> bool:
+    kinds = {each["type"] for each in _parts(part, "pretokenizers")}
+    return bool(kinds & _SPACE_SPLITTERS)
 
 
 def _adds_space(part: dict[str, Any] | None) -> bool:

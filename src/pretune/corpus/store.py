@@ -6,6 +6,7 @@ Dimensions: T tokens, D documents, S sentences, V vocabulary.
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -142,7 +143,8 @@ def _save_table(path: Path, table: NDArray[Any]) -> NDArray[np.int64]:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError:  # a read-only directory or a full disk: the table stays in memory
-        beside.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        with suppress(OSError):
+            beside.unlink()
         return table
     found = _load_table(path)
     return table if found is None else found

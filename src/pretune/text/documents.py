@@ -1,7 +1,7 @@
 """Raw text and tables to documents.
 
 A document of a text file is a block between blank lines, a line, or the file; of a table, a row. The lines of a
-document are joined by a line feed. Skipped lines are left out of their document.
+document are joined by a line feed; none stands at its ends. Skipped lines are left out of their document.
 """
 
 from collections import Counter
@@ -144,7 +144,7 @@ def _table_parts(path: str, kind: str, column: str, faults: Faults, max_line_byt
         elif not isinstance(text := row[column], str):
             faults.report(path, number, "wrong type", f"{column!r} is {type(text).__name__}, not text")
         elif text.strip():
-            yield Part(text.replace("\r\n", "\n"), path, number, True)
+            yield Part(text.replace("\r\n", "\n").strip("\n"), path, number, True)
         else:
             faults.report(path, number, "missing value", f"{column!r} is empty")
 
