@@ -17,6 +17,7 @@ from pretune.core.marks import WORD_START  # noqa: E402
 from pretune.core.pack import pack  # noqa: E402
 from pretune.core.stream import Example, Segments, Span, Targets  # noqa: E402
 from pretune.families.family import family_of, open_family  # noqa: E402
+from pretune.nn.model import Model  # noqa: E402
 
 VOCAB = 61
 SPECIAL = {"pad": 0, "cls": 1, "sep": 2, "mask": 3, "unk": 4}
@@ -357,8 +358,6 @@ def test_a_modern_with_one_choice_changed_is_found_out(change, tmp_path):
 def test_a_modern_next_sentence_head_leaves_the_rest_to_transformers(tmp_path):
     family = open_family("modern")
     body = family.build(family.config({"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2}, VOCAB))
-    from pretune.nn.model import Model
-
     model = randomise(Model(body, {kind: family.head(kind, body) for kind in ("lm", "next_sentence")}))
     again, unexpected = reopened("AutoModelForMaskedLM", save_ours("modern", model, (), tmp_path))
     assert {name.split(".")[0] for name in unexpected} == {"pretune"}

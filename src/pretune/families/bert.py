@@ -100,6 +100,15 @@ class Bert(Encoder):
             ("large", 24, 1024),
         )
     }
+    published = {
+        "tiny": 4_400_000,
+        "mini": 11_300_000,
+        "small": 29_100_000,
+        "medium": 41_700_000,
+        "base": 110_000_000,
+        "large": 340_000_000,
+    }
+    token_ids = {"pad_token_id": "pad"}
     keys = KEYS
     layout = Layout(
         class_name="Bert",
@@ -159,7 +168,7 @@ class Bert(Encoder):
     def write_config(self, config: TransformerConfig) -> dict[str, Any]:
         return write(KEYS, config)
 
-    def pooler_of(self, body: Body, seed: int) -> nn.Module:
+    def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
         if not hasattr(body, "pooler"):
             pooler = Transform(body.config.hidden_size, POOLER)
             initialise(pooler, body.config.init, derive_seed(seed, "pooler"))

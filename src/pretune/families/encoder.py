@@ -16,7 +16,7 @@ from pretune.families import settings
 from pretune.families.family import KINDS, HeadSpec, Kind, Loaded, Pooling
 from pretune.families.labels import write_labels
 from pretune.families.layout import Layout
-from pretune.families.present import complete, heads_in
+from pretune.families.present import heads_in, wanted_spec
 from pretune.families.reading import read_weights
 from pretune.families.settings import Key
 from pretune.families.weights import to_theirs
@@ -33,7 +33,11 @@ class Encoder(ABC):
     name: str
     model_type: str
     presets: Mapping[str, Mapping[str, Any]]
+    published: Mapping[str, int] = {}
+    token_ids: Mapping[str, str]
     keys: Sequence[Key]
+    older_keys: Sequence[str] = ()
+    """Keys of config.json that `read_config` reads and `write_config` does not write."""
     layout: Layout
     refused: Mapping[str, tuple[Any, ...]]
     kept: Mapping[str, Any]
@@ -133,9 +137,8 @@ class Encoder(ABC):
         num_labels = len(spec.labels) or None
         return self.head(spec.kind, body, num_labels, seed=seed, pooling=spec.pooling, dropout=spec.dropout)
 
-    def pooler_of(self, body: Body, seed: int) -> nn.Module:
-        """The layer that a family's files keep between body and heads, attached to the body where it has none yet."""
-        raise NotImplementedError
+    def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
+        raise InputError(f"{self.name} has no pooler")
 
     def reads(self, hf: Mapping[str, Any]) -> bool:
         return hf.get("model_type") == self.model_type
@@ -156,7 +159,9 @@ class Encoder(ABC):
         file = files.normal_names(self.layout, weights)
         told = self.head_settings(hf)
         present = heads_in(self.layout, hf, file, told, heads is None)
-        specs = [each.spec for each in present] if heads is None else [complete(spec, told) for spec in heads]
+        specs = (
+            [each.spec for each in present] if heads is None else [wanted_spec(spec, present, told) for spec in heads]
+        )
         with torch.device("meta"):
             body = self.build(config, seed)
         body.to_empty(device="cpu")
@@ -165,7 +170,8 @@ class Encoder(ABC):
         model = Model(body, {spec.kind: self.head_of(spec, body, seed) for spec in specs})
         fresh, unread = read_weights(self.layout, model, file, specs, present, may_be_fresh=heads is not None)
         kept = {name: hf[name] for name in self.kept if name in hf}
-        return Loaded(model, tuple(specs), tuple(fresh), tuple(unread), kept)
+        known = {*settings.HARMLESS, *self.refused, *self.kept, *self.check(config), *self.older_keys}
+        return Loaded(model, tuple(specs), tuple(fresh), tuple(unread), kept, tuple(sorted(hf.keys() - known)))
 
     def to_hf(
         self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None

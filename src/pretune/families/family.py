@@ -61,6 +61,7 @@ class Loaded:
     fresh: our names of the tensors no file gave, which only a head that was asked for may have.
     unread: the file's names of weights of heads that nobody asked for.
     kept: keys of config.json that change no numbers here and are written again by `to_hf`.
+    ignored: keys that neither transformers' class nor pretune knows.
     """
 
     model: Model
@@ -68,6 +69,7 @@ class Loaded:
     fresh: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     kept: dict[str, Any] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
 
 class Family(Protocol):
@@ -77,6 +79,13 @@ class Family(Protocol):
     def name(self) -> str: ...
     @property
     def presets(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def published(self) -> Mapping[str, int]:
+        """{size: parameters as the paper rounds them}, where there is a paper of this size."""
+
+    @property
+    def token_ids(self) -> Mapping[str, str]:
+        """{key of config.json: role of the special token whose id it holds}."""
 
     def config(self, size: str | Mapping[str, Any], vocab_size: int, **changes: Any) -> TransformerConfig:
         """A body's config from a preset's name or a mapping of settings, with changes. InputError for unknown ones."""
@@ -95,6 +104,13 @@ class Family(Protocol):
         dropout: float | None = None,
     ) -> nn.Module:
         """A head with fresh weights. `num_labels` for "sequence" and "token"."""
+
+    def head_of(self, spec: HeadSpec, body: Body, seed: int = 0) -> nn.Module:
+        """The head a spec asks for, with fresh weights."""
+
+    def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
+        """The layer that the family's files keep between body and heads, attached to the body where it has none yet.
+        InputError where the family has no such layer."""
 
     def template(self, special_ids: Mapping[str, int]) -> Template:
         """Where special tokens and spans go. InputError for a tokenizer without the tokens it needs."""

@@ -103,7 +103,16 @@ class Modern(Encoder):
             ("base", 22, 768, 1152),
         )
     }
+    published = {"base": 149_000_000}
+    token_ids = {
+        "pad_token_id": "pad",
+        "bos_token_id": "cls",
+        "eos_token_id": "sep",
+        "cls_token_id": "cls",
+        "sep_token_id": "sep",
+    }
     keys = KEYS
+    older_keys = ("global_attn_every_n_layers", "global_rope_theta", "local_rope_theta")
     layout = Layout(
         class_name="ModernBert",
         prefix="model.",

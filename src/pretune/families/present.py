@@ -49,6 +49,13 @@ def heads_in(
     ]
 
 
+def wanted_spec(spec: HeadSpec, present: Sequence[Present], head_settings: tuple[Pooling, float | None]) -> HeadSpec:
+    """What is asked for, with what it leaves open. A head that is trained anew reads one row unless told otherwise
+    (where transformers takes the config's pooling); one that the file has keeps its own."""
+    is_there = any(each.spec.kind == spec.kind and each.fits(spec) for each in present)
+    return complete(spec, head_settings if is_there else ("row", head_settings[1]))
+
+
 def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> HeadSpec:
     """A spec with the file's pooling and dropout where it leaves them open."""
     if not spec.labels:

@@ -19,6 +19,20 @@ ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "ge
 """Hugging Face's activation names (transformers' activations.py) and ours. The first name of several is written."""
 
 
+HARMLESS = frozenset(
+    (
+        *("architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "pretune"),
+        *("id2label", "label2id", "num_labels", "problem_type", "finetuning_task", "use_cache", "return_dict"),
+        *("output_hidden_states", "output_attentions", "torchscript", "gradient_checkpointing"),
+        *("bos_token_id", "eos_token_id", "sep_token_id", "cls_token_id", "pad_token_id"),
+        *("deterministic_flash_attn", "reference_compile", "repad_logits_with_grad", "layer_norm_eps"),
+        *("sparse_prediction", "sparse_pred_ignore_index", "directionality", "pooler_type", "pooler_fc_size"),
+        *("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head"),
+    )
+)
+"""Keys that say nothing about how an encoder computes: bookkeeping, training and generation."""
+
+
 @dataclass(frozen=True)
 class Key:
     """A key of config.json that stands at each of `ours` (dotted paths in a TransformerConfig).

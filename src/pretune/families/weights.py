@@ -59,12 +59,12 @@ def expand(rules: Iterable[Rule], num_layers: int, known: Iterable[str]) -> list
 
 
 def to_theirs(rules: Sequence[Rule], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors from ours, contiguous. `rules` are expanded; raises KeyError for a tensor `state` lacks."""
+    """The file's tensors from ours: fp32, on the CPU, contiguous, no two sharing memory. `rules` are expanded."""
     file: dict[str, Tensor] = {}
     for rule in rules:
-        parts = state[rule.ours].detach().chunk(len(rule.theirs), dim=0)
-        for name, tensor in zip(rule.theirs, parts, strict=True):
-            file[name] = tensor.contiguous()
+        tensor = state[rule.ours].detach().to("cpu", torch.float32).contiguous()
+        parts = [part.clone() for part in tensor.chunk(len(rule.theirs))] if len(rule.theirs) > 1 else [tensor]
+        file |= zip(rule.theirs, parts, strict=True)
     return file
 
 

@@ -1,0 +1,196 @@
+"""Bundle: a model, its tokenizer and what is known of them, as one directory in Hugging Face layout.
+
+config.json model.safetensors                                    open with transformers' AutoModel*.from_pretrained
+tokenizer.json tokenizer_config.json special_tokens_map.json     open with AutoTokenizer
+pretune.json                                                     the manifest
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import pretune
+from pretune.checkpoint.hub import fetch, is_hub_name
+from pretune.checkpoint.huggingface import MANIFEST, read_json, read_weights, replace_folder, write_model
+from pretune.core.assemble import Template
+from pretune.core.errors import InputError, unknown
+from pretune.core.registry import entries
+from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, family_of, open_family
+from pretune.nn.model import Model
+from pretune.tokenizers.tokenizer import Tokenizer
+
+FORMAT = 1
+LM = HeadSpec("lm")
+
+
+@dataclass(eq=False)
+class Bundle:
+    """model, tokenizer and manifest.
+
+    manifest, JSON: "heads" (a HeadSpec each, as a dict), "fresh" (our names of the weights no file gave when it was
+    loaded), "unread" (weights of a file's heads that were not asked for), "ignored" (keys of config.json that neither
+    transformers nor pretune knows), "config" (keys carried along); whoever made the model adds keys, and they are kept.
+    """
+
+    model: Model
+    tokenizer: Tokenizer
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        tokenizer: str | Path | Tokenizer | None = None,
+        heads: Sequence[HeadSpec] | None = None,
+        seed: int = 0,
+    ) -> "Bundle":
+        """A model from a directory that pretune or Hugging Face wrote, a preset (`bert-mini`: fresh) or a hub name.
+
+        tokenizer: needed for a preset, else in place of the model's own. heads: None for those of the files (a preset:
+        "lm"); else exactly these: read where the files have them with the same labels, otherwise fresh, drawn from
+        `seed` and listed in `manifest["fresh"]`. Raises InputError for what is not a model, or holds something that
+        pretune cannot reproduce exactly.
+        """
+        preset = _preset(source)
+        if preset is not None:
+            if tokenizer is None:
+                raise InputError(f"{source} is a preset with fresh weights: name the tokenizer it is to have")
+            family, size = preset
+            return cls.fresh(family, size, _tokenizer(tokenizer), heads=(LM,) if heads is None else heads, seed=seed)
+        folder = _folder(source)
+        hf = read_json(folder / "config.json")
+        family = family_of(hf)
+        try:
+            loaded = family.from_hf(hf, read_weights(folder), heads, seed)
+        except InputError as error:
+            raise error if str(folder) in str(error) else InputError(f"{folder}: {error}") from error
+        manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+        found = cls(loaded.model, _tokenizer(folder if tokenizer is None else tokenizer), manifest | _facts(loaded))
+        return found._checked()
+
+    @classmethod
+    def fresh(
+        cls,
+        family: str | Family,
+        size: str | dict[str, Any],
+        tokenizer: Tokenizer,
+        *,
+        heads: Sequence[HeadSpec] = (),
+        changes: dict[str, Any] | None = None,
+        seed: int = 0,
+    ) -> "Bundle":
+        """A model with fresh weights for a tokenizer. size, changes: as `Family.config` takes them."""
+        chosen = open_family(family) if isinstance(family, str) else family
+        body = chosen.build(chosen.config(size, tokenizer.vocab.size, **(changes or {})), seed)
+        model = Model(body, {spec.kind: chosen.head_of(spec, body, seed) for spec in heads})
+        loaded = Loaded(model, tuple(heads), fresh=("body", *(spec.kind for spec in heads)))
+        return cls(model, tokenizer, _facts(loaded))._checked()
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the directory whole or not at all; one that pretune wrote before is replaced. Weights are fp32.
+
+        Raises InputError where the directory holds other files or the family's files cannot express the model.
+        """
+        kept = self.manifest.get("config", {}) | {
+            key: self.tokenizer.special_ids.get(role) for key, role in self.family.token_ids.items()
+        }
+        config, weights = self.family.to_hf(self.model, self.specs, kept)
+        about = {"format": FORMAT, "pretune": pretune.__version__, "family": self.family.name}
+
+        def write(folder: Path) -> None:
+            write_model(folder, config, weights, self.manifest | about | {"heads": [_as_json(s) for s in self.specs]})
+            self.tokenizer.save(folder, model_max_length=self.max_length)
+
+        replace_folder(Path(directory).absolute(), write)
+
+    def with_heads(self, heads: Mapping[str, nn.Module]) -> "Bundle":
+        """The same body and tokenizer with these heads, named by their kinds, in place of the ones it has."""
+        specs = tuple(HeadSpec(kind) for kind in KINDS if kind in heads)
+        model = Model(self.model.body, heads)
+        return Bundle(model, self.tokenizer, self.manifest | {"heads": [asdict(spec) for spec in specs]})
+
+    @property
+    def family(self) -> Family:
+        return open_family(self.model.body.family)
+
+    @property
+    def specs(self) -> tuple[HeadSpec, ...]:
+        """The model's heads, with their labels."""
+        told = (dict(spec) for spec in self.manifest.get("heads", []))
+        specs = [HeadSpec(**{**spec, "labels": tuple(spec.get("labels", ()))}) for spec in told]
+        return tuple(spec for spec in specs if spec.kind in self.model.heads)
+
+    def labels(self, kind: Kind) -> tuple[str, ...]:
+        """The names of a head's outputs. InputError for a head the model does not have."""
+        for spec in self.specs:
+            if spec.kind == kind:
+                return spec.labels
+        raise unknown("head", kind, [spec.kind for spec in self.specs])
+
+    @property
+    def fresh_weights(self) -> tuple[str, ...]:
+        """Our names of the weights that no file gave when this bundle was loaded."""
+        return tuple(self.manifest.get("fresh", ()))
+
+    @property
+    def template(self) -> Template:
+        """Where the model's special tokens go."""
+        return self.family.template(self.tokenizer.special_ids)
+
+    @property
+    def max_length(self) -> int:
+        """The longest sequence the model takes, special tokens included."""
+        return self.family.max_length(self.model.body.config, self.manifest.get("config", {}))
+
+    def _checked(self) -> "Bundle":
+        pieces, rows = self.tokenizer.vocab.size, self.model.body.config.vocab_size
+        if pieces > rows:
+            raise InputError(
+                f"the tokenizer has {pieces} pieces and the model {rows} rows for them: they do not belong"
+            )
+        return self
+
+
+def _facts(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "heads": [_as_json(spec) for spec in loaded.specs],
+        "fresh": list(loaded.fresh),
+        "unread": list(loaded.unread),
+        "ignored": list(loaded.ignored),
+        "config": dict(loaded.kept),
+    }
+
+
+def _as_json(spec: HeadSpec) -> dict[str, Any]:
+    return {**asdict(spec), "labels": list(spec.labels)}
+
+
+def _tokenizer(tokenizer: str | Path | Tokenizer) -> Tokenizer:
+    return tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+
+
+def _preset(source: str | Path) -> tuple[Family, str] | None:
+    """`bert-mini` to the family and the size; None for what is no preset or is a directory."""
+    if Path(source).exists():
+        return None
+    for name in entries("pretune.families"):
+        size = str(source).removeprefix(f"{name}-")
+        family = open_family(name)
+        if size != str(source) and size in family.presets:
+            return family, size
+    return None
+
+
+def _folder(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise InputError(f"{path} is a file: name the model's directory")
+    if not is_hub_name(str(source)):
+        raise InputError(f"{path}: no such directory")
+    return fetch(str(source))

@@ -1,0 +1,135 @@
+"""A model's directory in Hugging Face layout: config.json and safetensors, one file or shards with an index.
+
+Written whole or not at all: into a folder beside the final name, every file synced, then renamed. Pickles
+(`pytorch_model.bin`) are not read: they can run code.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pretune.core.errors import InputError, RunError
+
+CONFIG, WEIGHTS, INDEX, MANIFEST = "config.json", "model.safetensors", "model.safetensors.index.json", "pretune.json"
+WRITTEN = {CONFIG, WEIGHTS, MANIFEST, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
+MAX_JSON_BYTES = 64 << 20
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. InputError where it is missing or something else."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise InputError(f"{path}: larger than {MAX_JSON_BYTES} bytes: not a model's {path.name}")
+        tree = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing: is {path.parent} a model's directory?") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}): fetch or write it again") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(tree).__name__}")
+    return tree
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of model.safetensors, or of the shards its index names. InputError names the file that is wrong."""
+    if (folder / WEIGHTS).is_file():
+        return _read_file(folder / WEIGHTS)
+    if (folder / INDEX).is_file():
+        return _read_shards(folder)
+    pickles = sorted(path.name for path in folder.glob("*.bin"))
+    if pickles:
+        raise InputError(
+            f"{folder}: only {pickles[0]} is there, a pickle, which can run code and is not read: convert it to "
+            f"safetensors (transformers: model.save_pretrained)"
+        )
+    raise InputError(f"{folder}: no weights here: looked for {WEIGHTS} and {INDEX}")
+
+
+def _read_shards(folder: Path) -> dict[str, Tensor]:
+    placed = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(placed, dict) or not all(isinstance(name, str) for name in placed.values()):
+        raise InputError(f"{folder / INDEX}: no weight_map of names to files")
+    found: dict[str, Tensor] = {}
+    for name in sorted(set(placed.values())):
+        if Path(name).name != name:
+            raise InputError(f"{folder / INDEX}: {name!r} is not a file of this directory")
+        shard = _read_file(folder / name)
+        expected = {tensor for tensor, place in placed.items() if place == name}
+        if different := sorted(expected ^ shard.keys()):
+            raise InputError(f"{folder / name}: does not hold what {INDEX} says: {', '.join(different[:4])}")
+        found |= shard
+    return found
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error}): fetch or write it again") from error
+
+
+def write_model(
+    folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], manifest: Mapping[str, Any]
+) -> None:
+    """config.json, model.safetensors and pretune.json into an existing folder."""
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+    save_file(dict(weights), folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def replace_folder(final: Path, write: Callable[[Path], None]) -> None:
+    """Calls `write` with a folder beside `final`, syncs what it wrote, and gives the folder its final name.
+
+    A model pretune wrote there before is replaced; until then it stays as it is. Raises InputError where `final` holds
+    anything else, and RunError when the disk refuses.
+    """
+    _refuse_strangers(final)
+    unfinished = final.with_name(f".unfinished-{final.name}-{os.getpid()}")
+    discarded = final.with_name(f".discarded-{final.name}-{os.getpid()}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.mkdir()
+        write(unfinished)
+        for path in (*unfinished.iterdir(), unfinished):
+            _sync(path)
+        if final.exists():
+            os.rename(final, discarded)
+        os.rename(unfinished, final)
+        _sync(final.parent)
+    except OSError as error:
+        raise RunError(f"{final} could not be written: {error}; nothing there was changed") from error
+    finally:
+        if discarded.exists() and not final.exists():
+            os.rename(discarded, final)
+        for leftover in (unfinished, discarded):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _refuse_strangers(final: Path) -> None:
+    if not final.exists():
+        return
+    if not final.is_dir():
+        raise InputError(f"{final} is a file: name a directory")
+    there = {path.name for path in final.iterdir()}
+    if there and (MANIFEST not in there or there - WRITTEN):
+        stray = sorted(there - WRITTEN or there)
+        raise InputError(f"{final} holds {', '.join(stray[:3])}, which saving would delete: choose another directory")
+
+
+def _sync(path: Path) -> None:
+    """Forces a file, or a folder's list of names, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

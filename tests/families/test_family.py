@@ -1,0 +1,321 @@
+"""Every family by the same rules: presets, heads, templates, what a config may change, and what files must hold."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pretune.core.assemble import assemble
+from pretune.core.errors import InputError
+from pretune.core.pack import pack
+from pretune.core.registry import entries
+from pretune.core.stream import Example, Segments, Span, Targets
+from pretune.families.counts import PRETRAINING, count_parameters, table
+from pretune.families.family import KINDS, HeadSpec, family_of, open_family
+from pretune.nn.config import Attention, FanIn, Rotary
+from pretune.nn.model import Model
+
+FAMILIES = sorted(entries("pretune.families"))
+SPECIAL = {"pad": 0, "cls": 1, "sep": 2}
+SMALL = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 48}
+TEXT = HeadSpec("sequence", ("no", "yes"))
+TAGS = HeadSpec("token", ("A", "B", "C"))
+LM, NEXT = HeadSpec("lm"), HeadSpec("next_sentence")
+
+
+def small(name, *specs, seed=0):
+    family = open_family(name)
+    body = family.build(family.config(SMALL, 29), seed)
+    return family, Model(body, {spec.kind: family.head_of(spec, body, seed) for spec in specs}).eval()
+
+
+def outputs(model, *kinds):
+    template = open_family(model.body.family).template(SPECIAL)
+    span = Span(np.arange(5, 12, dtype=np.int32), np.zeros(7, np.uint8))
+    example = assemble(Segments([span, span]), template)
+    batch = pack([Example(example.source, predict={kind: Targets(at_MK=np.zeros((1, 1), int)) for kind in kinds})])
+    with torch.no_grad():
+        return model.eval()(batch.to("cpu"))
+
+
+def test_the_folder_has_these_families():
+    assert FAMILIES == ["bert", "modern"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_presets_build_and_bodies_make_every_head(name):
+    family = open_family(name)
+    assert family.name == name and {"tiny", "mini", "small", "medium", "base"} <= set(family.presets)
+    body = family.build(family.config("tiny", 50), seed=3)
+    assert body.family == name and body.config.vocab_size == 50
+    heads = {kind: body.family_head(kind, 3 if kind in ("sequence", "token") else None) for kind in KINDS}
+    sizes = {kind: value.shape for kind, value in outputs(Model(body, heads), *KINDS).items()}
+    assert sizes == {"lm": (1, 50), "next_sentence": (1, 2), "sequence": (1, 3), "token": (1, 3)}
+    assert heads["lm"].decoder.weight is body.token_embedding.weight
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_weights_follow_the_seed(name):
+    first, again, other = (small(name, LM, TEXT, seed=seed)[1] for seed in (1, 1, 2))
+    for key, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+    assert not torch.equal(first.body.token_embedding.weight, other.body.token_embedding.weight)
+    assert not torch.equal(first.heads["sequence"].classifier.weight, other.heads["sequence"].classifier.weight)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_files_round_trip_with_every_head_at_once(name):
+    """Heads whose names clash in Hugging Face's files stand under our own names."""
+    family, model = small(name, LM, NEXT, TEXT, TAGS)
+    hf, weights = family.to_hf(model, [TEXT, TAGS])
+    assert hf["architectures"][0].endswith("ForSequenceClassification")
+    assert hf["id2label"] == {"0": "no", "1": "yes"}
+    assert any(key.startswith("pretune.token.") for key in weights)
+    loaded = family.from_hf(json.loads(json.dumps(hf)), weights)
+    assert {(spec.kind, spec.labels) for spec in loaded.specs} == {
+        ("lm", ()),
+        ("next_sentence", ()),
+        ("sequence", TEXT.labels),
+        ("token", TAGS.labels),
+    }
+    assert loaded.fresh == loaded.unread == loaded.ignored == ()
+    assert loaded.model.body.config == model.body.config
+    for kind, value in outputs(model, *KINDS).items():
+        assert torch.equal(outputs(loaded.model, *KINDS)[kind], value)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_head_is_fresh_only_where_it_is_asked_for(name):
+    family, model = small(name, LM)
+    hf, weights = family.to_hf(model)
+    plain = family.from_hf(hf, weights)
+    assert [spec.kind for spec in plain.specs] == ["lm"] and plain.fresh == ()
+    loaded = family.from_hf(hf, weights, [TEXT], seed=4)
+    assert list(loaded.model.heads) == ["sequence"]
+    expected = {"sequence.classifier.weight", "sequence.classifier.bias"}
+    assert set(loaded.fresh) - {"body.pooler.dense.weight", "body.pooler.dense.bias"} == expected
+    assert any("bias" in key for key in loaded.unread)
+    same = family.from_hf(hf, weights, [TEXT], seed=4).model.heads["sequence"].classifier.weight
+    assert torch.equal(loaded.model.heads["sequence"].classifier.weight, same)
+    assert not torch.equal(family.from_hf(hf, weights, [TEXT], seed=5).model.heads["sequence"].classifier.weight, same)
+
+
+def test_a_modern_classifier_starts_from_the_prediction_head_of_the_masked_lm():
+    family, model = small("modern", LM)
+    hf, weights = family.to_hf(model)
+    loaded = family.from_hf(hf, weights, [TEXT])
+    ours = loaded.model.heads["sequence"].transform.dense.weight
+    assert torch.equal(ours, model.heads["lm"].transform.dense.weight)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_classifier_of_other_labels_is_not_read(name):
+    family, model = small(name, TEXT)
+    hf, weights = family.to_hf(model, [TEXT])
+    same = family.from_hf(hf, weights, [TEXT])
+    assert same.fresh == () and torch.equal(
+        outputs(same.model, "sequence")["sequence"], outputs(model, "sequence")["sequence"]
+    )
+    turned = family.from_hf(hf, weights, [HeadSpec("sequence", ("yes", "no"))])
+    assert (
+        set(turned.fresh)
+        == {"sequence.classifier.weight", "sequence.classifier.bias"}
+        == {f"sequence.{key}" for key in turned.unread}
+    )
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_missing_and_unknown_weights_are_named(name):
+    family, model = small(name, LM)
+    hf, weights = family.to_hf(model)
+    lost = next(key for key in weights if key.endswith(("1.attention.self.key.weight", "1.attn.Wqkv.weight")))
+    with pytest.raises(InputError, match=r"lack .*1\.att"):
+        family.from_hf(hf, {key: value for key, value in weights.items() if key != lost})
+    with pytest.raises(InputError, match="surprise"):
+        family.from_hf(hf, weights | {"surprise.weight": torch.zeros(1)})
+    with pytest.raises(InputError, match="has shape"):
+        family.from_hf(hf | {"vocab_size": 30}, weights)
+    head = {key: value for key, value in weights.items() if not key.startswith(("cls.", "head.", "decoder."))}
+    with pytest.raises(InputError, match="the weights lack"):
+        family.from_hf(hf, head)
+    assert family.from_hf(hf, head, [LM]).fresh
+
+
+def test_buffers_and_old_names_of_norms_are_read():
+    family, model = small("bert", LM)
+    hf, weights = family.to_hf(model)
+    old = {
+        key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        for key in weights
+    }
+    assert any("gamma" in key for key in old)
+    renamed = {
+        key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+        for key, value in weights.items()
+    }
+    renamed["bert.embeddings.position_ids"] = torch.arange(512)[None]
+    renamed["cls.predictions.decoder.weight"] = weights["bert.embeddings.word_embeddings.weight"].clone()
+    loaded = family.from_hf(hf, renamed)
+    assert torch.equal(outputs(loaded.model, "lm")["lm"], outputs(model, "lm")["lm"])
+    renamed["cls.predictions.decoder.weight"] += 1
+    with pytest.raises(InputError, match="decoder.weight differs"):
+        family.from_hf(hf, renamed)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("bert", "position_embedding_type", "relative_key"),
+        ("bert", "is_decoder", True),
+        ("bert", "add_cross_attention", True),
+        ("bert", "chunk_size_feed_forward", 16),
+        ("bert", "tie_word_embeddings", False),
+        ("bert", "hidden_act", "mish"),
+        ("bert", "hidden_size", "wide"),
+        ("bert", "num_attention_heads", 5),
+        ("bert", "auto_map", {"AutoModel": "there--modeling.Model"}),
+        ("bert", "id2label", {"0": "only"}),
+        ("bert", "architectures", ["BertForQuestionAnswering"]),
+        ("modern", "hidden_activation", "mish"),
+        ("modern", "layer_types", ["chunked_attention", "full_attention"]),
+        ("modern", "rope_parameters", {"full_attention": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}}),
+        ("modern", "rope_scaling", {"type": "linear", "factor": 2.0}),
+        ("modern", "classifier_pooling", "max"),
+        ("modern", "global_attn_every_n_layers", 0),
+    ],
+)
+def test_settings_that_change_the_numbers_are_refused_by_name(name, key, value):
+    family, model = small(name, TEXT)
+    hf, weights = family.to_hf(model, [TEXT])
+    if key == "global_attn_every_n_layers":
+        del hf["layer_types"]
+    with pytest.raises(InputError, match={"num_attention_heads": "num_heads"}.get(key, key)):
+        family.from_hf(hf | {key: value}, weights)
+
+
+def test_unknown_keys_are_reported_and_other_heads_left_out_on_request():
+    family, model = small("bert", TEXT)
+    hf, weights = family.to_hf(model, [TEXT])
+    loaded = family.from_hf(hf | {"favourite_colour": "blue", "_name_or_path": "x"}, weights)
+    assert loaded.ignored == ("favourite_colour",)
+    other = hf | {"architectures": ["BertForMultipleChoice"]}
+    with pytest.raises(InputError, match="Name the heads you want"):
+        family.from_hf(other, weights)
+    assert set(family.from_hf(other, weights, [LM]).unread) == {"classifier.weight", "classifier.bias"}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_regression_and_unnamed_labels(name):
+    spec = HeadSpec("sequence", ("score",), problem="regression")
+    family, model = small(name, spec)
+    hf, weights = family.to_hf(model, [spec])
+    assert hf["problem_type"] == "regression"
+    assert family.from_hf(hf, weights).specs[0].problem == "regression"
+    del hf["id2label"], hf["label2id"], hf["problem_type"]
+    (unnamed,) = family.from_hf(hf, weights).specs
+    assert unnamed.labels == ("LABEL_0",) and unnamed.problem == "regression"
+
+
+def test_specs_are_checked():
+    with pytest.raises(InputError, match="twice"):
+        HeadSpec("sequence", ("a", "a"))
+    with pytest.raises(InputError, match="no labels"):
+        HeadSpec("lm", ("a",))
+    with pytest.raises(InputError, match="labels"):
+        HeadSpec("token")
+    family, model = small("bert", TEXT)
+    with pytest.raises(InputError, match="needs its labels"):
+        family.to_hf(model)
+    with pytest.raises(InputError, match="2 outputs and 3 labels"):
+        family.to_hf(model, [HeadSpec("sequence", ("a", "b", "c"))])
+    with pytest.raises(InputError, match="no such head"):
+        family.to_hf(model, [TEXT, TAGS])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_config_changes_by_path_and_refuses_what_files_cannot_say(name):
+    family = open_family(name)
+    config = family.config("mini", 100, **{"attention.dropout": 0, "norm": {"eps": 1e-6}, "num_layers": 3})
+    assert config.attention.dropout == 0.0 and config.num_layers == 3
+    assert config.norm.eps == config.output.transform.norm.eps == 1e-6
+    for wrong in ({"num_layer": 3}, {"attention.heads": 2}, {"num_layers": "3"}, {"feed_forward.activation": "mish"}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            family.config("mini", 100, **wrong)
+    with pytest.raises(InputError, match="size of"):
+        family.config("huge", 100)
+    other = {"bert": {"position": Rotary()}, "modern": {"placement": "post"}}[name]
+    with pytest.raises(InputError, match=f"{name}'s files can express.*{next(iter(other))}"):
+        family.config("mini", 100, **other)
+
+
+def test_bert_may_start_from_fan_in_and_modern_has_one_width_of_window():
+    bert, modern = open_family("bert"), open_family("modern")
+    config = bert.config("tiny", 40, init=FanIn(gain=0.5))
+    body = bert.build(config)
+    assert bert.from_hf(*bert.to_hf(Model(body, {}))).model.body.config == config
+    mixed = replace(modern.config("tiny", 40), attention=Attention(num_heads=2, bias=False, windows=(8, 16)))
+    with pytest.raises(InputError, match="windows"):
+        modern.to_hf(Model(modern.build(mixed), {}))
+    assert modern.config("tiny", 40, **{"attention.windows": [None, 8]}).attention.windows == (None, 8)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_templates(name):
+    template = open_family(name).template(SPECIAL)
+    spans = [
+        Span(np.array([7], np.int32), np.zeros(1, np.uint8)),
+        Span(np.array([8, 9], np.int32), np.zeros(2, np.uint8)),
+    ]
+    stream = assemble(Segments(spans), template).source
+    assert stream.ids_T.tolist() == [1, 7, 2, 8, 9, 2]
+    assert stream.segment_ids_T.tolist() == ([0, 0, 0, 1, 1, 1] if name == "bert" else [0] * 6)
+    with pytest.raises(InputError, match="no sep token"):
+        open_family(name).template({"cls": 1})
+
+
+def test_family_of_names_what_there_is():
+    assert family_of({"model_type": "modernbert"}).name == "modern"
+    with pytest.raises(InputError, match="'gpt2'.*bert, modern"):
+        family_of({"model_type": "gpt2"})
+
+
+def test_exact_parameter_counts():
+    """The figures of the issue, and Turc et al.'s and Devlin et al.'s rounded ones, which are those with both heads."""
+    assert count_parameters("bert", "base", 30_522, pooler=True) == 109_482_240
+    assert count_parameters("bert", "large", 30_522, pooler=True) == 335_141_888
+    counted = {size: count for size, count, _ in table("bert", 30_522, PRETRAINING)}
+    assert counted == {
+        "tiny": 4_433_468,
+        "mini": 11_267_900,
+        "small": 29_058_876,
+        "medium": 41_668_412,
+        "base": 110_106_428,
+        "large": 336_226_108,
+    }
+    for size, count, published in table("bert", 30_522, PRETRAINING):
+        assert published is not None and abs(count - published) <= (4e6 if size == "large" else 2e5), size
+    assert count_parameters("modern", "base", 50_368) == 149_014_272
+    assert {
+        size: count_parameters("modern", size, 4096) for size in ("tiny", "mini", "small", "medium")
+    } == MODERN_COUNTS
+
+
+MODERN_COUNTS = {"tiny": 901_760, "mini": 4_262_144, "small": 14_553_600, "medium": 27_009_536}
+
+
+def test_counts_are_those_of_the_real_model():
+    family, model = small("bert", LM, TEXT)
+    assert count_parameters("bert", SMALL, 29, [LM, TEXT]) == sum(value.numel() for value in model.parameters())
+
+
+def test_an_unread_pooler_is_not_trained():
+    family, model = small("bert", NEXT)
+    hf, weights = family.to_hf(model)
+    bare = family.from_hf(hf, weights, [])
+    assert not bare.model.body.pooler.dense.weight.requires_grad
+    head = family.head("sequence", bare.model.body, 2)
+    assert bare.model.body.pooler.dense.weight.requires_grad and head.transform is bare.model.body.pooler
+    with pytest.raises(InputError, match="pooler"):
+        open_family("modern").pooler_of(bare.model.body)
