@@ -138,3 +138,11 @@ def test_errors(lab):
     corpus = lab.numbered([5, 5], [5])
     with pytest.raises(IndexError, match="sample 2 of a corpus of 2"):
         next_sentence().arrange(corpus, 2, lab.context(corpus))
+
+
+def test_random_span_fills_what_the_first_leaves(lab):
+    # sentences of one token: the second span has 50 less the first, or ends with its document; nothing is cut
+    corpus = lab.numbered(*[[1] * 500] * 4)
+    for a, b, label in pairs(lab, corpus, 53, epochs=20, short_rate=0):
+        left = 500 - b[0] % 500
+        assert label == 0 or len(b) == min(50 - len(a), left)
