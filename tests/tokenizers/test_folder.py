@@ -2,10 +2,13 @@
 
 import importlib.util
 import json
+import random
 import shutil
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer as Backend
+from tokenizers import models
 
 from pretune.core.errors import InputError
 from pretune.tokenizers.pipelines import ALGORITHMS
@@ -54,6 +57,24 @@ def test_saved_and_loaded_is_the_same(kinds, hard, kind, tmp_path):
     ]
     for text in hard:
         assert again.encode(text).ids_P.tolist() == kinds[kind].encode(text).ids_P.tolist()
+
+
+def test_scores_of_a_foreign_unigram_survive_any_number_of_saves(tmp_path):
+    """The library reads decimals with an error in the last bit; the fingerprint must not wander."""
+    rng = random.Random(5)
+    pieces = [("<unk>", 0.0), *((chr(97 + n) + chr(97 + m), -20 * rng.random()) for n in range(26) for m in range(26))]
+    tokenizer = Tokenizer(Backend(models.Unigram(pieces, unk_id=0)))
+    for number in range(3):
+        tokenizer.save(tmp_path / str(number))
+        again = Tokenizer.load(tmp_path / str(number))
+        assert again.fingerprint == tokenizer.fingerprint
+        tokenizer = again
+
+
+def test_byte_level_says_that_it_adds_the_space(kinds, tmp_path):
+    """transformers 4 sets the pre-tokeniser as tokenizer_config.json says."""
+    kinds["byte-bpe"].save(tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["add_prefix_space"] is True
 
 
 def test_a_model_without_segments_is_not_given_any(kinds, tmp_path):
