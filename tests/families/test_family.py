@@ -126,6 +126,18 @@ def test_a_classifier_of_other_labels_is_not_read(name):
     )
 
 
+def test_pooling_is_the_files_where_its_classifier_is_read_and_one_row_else():
+    mean = replace(TEXT, pooling="mean")
+    family, model = small("modern", mean)
+    hf, weights = family.to_hf(model, [mean])
+    assert hf["classifier_pooling"] == "mean"
+    for wanted, pooling in ((None, "mean"), ([TEXT], "mean"), ([HeadSpec("sequence", ("x", "y"))], "row")):
+        loaded = family.from_hf(hf, weights, wanted)
+        assert loaded.specs[0].pooling == loaded.model.heads["sequence"].pooling == pooling
+    with pytest.raises(InputError, match="mean pooling"):
+        small("bert", mean)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_missing_and_unknown_weights_are_named(name):
     family, model = small(name, LM)
@@ -146,15 +158,11 @@ def test_missing_and_unknown_weights_are_named(name):
 def test_buffers_and_old_names_of_norms_are_read():
     family, model = small("bert", LM)
     hf, weights = family.to_hf(model)
-    old = {
-        key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
-        for key in weights
-    }
-    assert any("gamma" in key for key in old)
     renamed = {
         key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
         for key, value in weights.items()
     }
+    assert any("gamma" in key for key in renamed)
     renamed["bert.embeddings.position_ids"] = torch.arange(512)[None]
     renamed["cls.predictions.decoder.weight"] = weights["bert.embeddings.word_embeddings.weight"].clone()
     loaded = family.from_hf(hf, renamed)
