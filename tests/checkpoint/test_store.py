@@ -123,6 +123,7 @@ def test_a_kill_at_any_file_operation_leaves_a_good_checkpoint(tmp_path, monkeyp
                     finished = False
             found = store.latest(directory)
             assert found.path is not None and not found.damaged
+            assert all(store.verify(path) is None for _, path in store.checkpoints(directory))
             assert_equal(store.load(found.path), a_state())
             store.save(directory, 3, a_state(), keep=1)
             assert [path.name for path in directory.iterdir()] == ["step-3"]

@@ -41,6 +41,11 @@ def test_muon_takes_hidden_matrices_only():
     assert len(held) == len(set(held)) == len(list(model.parameters()))
 
 
+def test_untied_embeddings_are_not_muons():
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 3))
+    assert _names(model, muon_matrices(model)) == {"1.weight"}
+
+
 def test_frozen_parameters_are_left_alone():
     model = ToyModel()
     for parameter in model.body.parameters():
