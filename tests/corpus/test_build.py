@@ -21,6 +21,7 @@ from pretune.corpus.store import Corpus
 from pretune.text.documents import read_documents, read_parts
 from pretune.text.sentences import split_sentences
 from pretune.tokenizers.tokenizer import Tokenizer
+from pretune.tokenizers.train import train_tokenizer
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -122,6 +123,17 @@ def test_few_documents_lose_their_ends(tmp_path: Path, text_file: Path, tokenize
     with pytest.raises(InputError, match="nothing can be held out"):
         build_corpus([tmp_path / "one.txt"], tokenizer_dir, tmp_path / "d")
     assert not (tmp_path / "d").exists()
+
+
+def test_every_document_starts_a_sentence(tmp_path: Path) -> None:
+    tokenizer, _ = train_tokenizer(["a b c d"], algorithm="byte", vocab_size=300, lowercase=False)
+    tokenizer.save(tmp_path / "tokenizer")
+    (tmp_path / "code.txt").write_text("    one. Two.\n\n   \u200b three\n" * 5)
+    build_corpus([tmp_path / "code.txt"], tmp_path / "tokenizer", tmp_path / "c", valid_fraction=0)
+    corpus = Corpus.open(tmp_path / "c")
+    assert set(corpus.document_starts[:-1].tolist()) < set(corpus.sentence_starts.tolist())
+    first = tokenizer.encode("    one. Two.").ids_P
+    assert corpus.ids(0, len(first)).tolist() == first.tolist()
 
 
 def test_a_second_build_says_so_or_refuses(tmp_path: Path, text_file: Path, tokenizer_dir: Path) -> None:

@@ -57,10 +57,11 @@ def test_equals_encode(name: str) -> None:
     check(encoder, ["", "\n", TEXT, TEXT + "\n" + TEXT, " ", "the\n\n  cat", "中\n b", "a \u0301\n b"])
 
 
-def test_cache_that_overflows_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", ["MAX_CACHE_CHARS", "MAX_CACHE_PIECES"])
+def test_cache_that_overflows_changes_nothing(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     encoder = Encoder(tokenizer("byte-bpe"))
     whole = [encoder.encode([Unit(f"{word} {TEXT}")]).ids_T.tolist() for word in "abcd"]
-    monkeypatch.setattr("pretune.corpus.encode.MAX_CACHE_CHARS", 10)
+    monkeypatch.setattr(f"pretune.corpus.encode.{limit}", 5)
     small = Encoder(tokenizer("byte-bpe"))
     assert [small.encode([Unit(f"{word} {TEXT}")]).ids_T.tolist() for word in "abcd"] == whole
     assert len(small.slots) < len(encoder.slots) + 10

@@ -29,6 +29,7 @@ _PIECES = re.compile(rf"[ \n]*[^ \n]+(?:(?<=[{_OTHER_SPACES}])[ \n]+[^ \n]*)*|[ 
 _LOCAL_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
 _SPACE_SPLITTERS = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace"}
 MAX_CACHE_CHARS = 32 << 20
+MAX_CACHE_PIECES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Encoder:
 
     def encode(self, units: Sequence[Unit]) -> Encoded:
         """The ids and marks of units, in their order."""
-        if self.cached_chars > MAX_CACHE_CHARS:
+        if self.cached_chars > MAX_CACHE_CHARS or len(self.slots) > MAX_CACHE_PIECES:
             self._clear()
         cut = [self._cut(unit) for unit in units]
         self._learn(list(chain.from_iterable(cut)))

@@ -28,7 +28,7 @@ class PretrainingSource:
 
     @cached_property
     def _num_samples(self) -> int:
-        num_samples = self.objective.samples(self.corpus, self.max_length)
+        num_samples = self.objective.samples(self.corpus, self.max_length, self._num_special)
         if num_samples < 1:
             raise InputError(f"{self.corpus!r} gives no sample of at most {self.max_length} tokens: give more text")
         return num_samples
@@ -48,6 +48,7 @@ class PretrainingSource:
             rng=derive_rng(self.seed, epoch, number),
             num_special=self._num_special,
             progress=progress,
+            place=(self.seed, epoch, number),
         )
         segments = self.objective.arrange(self.corpus, number, context)
         return self.objective.corrupt(assemble(segments, self.template, origin=number), context)

@@ -1,7 +1,7 @@
 """Labelled files to records: dicts that remember their file and line, with columns renamed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,35 @@ def read_records(
     are numbers from 1: {"tags": "4"}. required: our names that every record must have, with a value.
     Raises InputError for a missing column or a bad line; `on_error="skip"` leaves bad lines out and counts them.
     """
+    return list(
+        iterate_records(
+            path,
+            columns,
+            required=required,
+            format=format,
+            on_error=on_error,
+            skipped=skipped,
+            max_line_bytes=max_line_bytes,
+        )
+    )
+
+
+def iterate_records(
+    path: str | Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    required: Iterable[str] = (),
+    format: str | None = None,
+    on_error: OnError = "raise",
+    skipped: Counter[str] | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> Iterator[Record]:
+    """`read_records` one at a time, for files of any size."""
     columns = dict(columns or {})
     kind = format_of(path, format)
     faults = faults_for(on_error, skipped)
     wanted = list(dict.fromkeys([*columns, *required]))
-    records: list[Record] = []
+    empty = True
     rows = read_rows(path, kind, faults, columns=columns, max_line_bytes=max_line_bytes)
     for number, row in rows:
         values = row if kind == "conll" else _renamed(row, columns)
@@ -60,12 +84,12 @@ def read_records(
             raise missing_columns(path, [columns.get(name, name) for name in missing], list(row))
         problem = _problem(values, missing, required, columns)
         if problem is None:
-            records.append(Record(values, str(path), number))
+            empty = False
+            yield Record(values, str(path), number)
         else:
             faults.report(path, number, *problem)
-    if not records:
+    if empty:
         faults.report(path, 1, "empty file", "no record in it")
-    return records
 
 
 def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

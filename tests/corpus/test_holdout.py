@@ -1,0 +1,56 @@
+"""Which text is held out: equal documents together, about the wanted share, a function of the documents alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pretune.core.errors import InputError
+from pretune.corpus.holdout import hold_out
+
+
+def no_sentences(start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.zeros(0, np.int64)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 30)), min_size=60, max_size=120),
+    st.sampled_from([0.05, 0.1, 0.25, 0.5]),
+)
+def test_equal_documents_stay_together(documents: list[tuple[int, int]], fraction: float) -> None:
+    lengths = np.array([1 + 3 * kind for kind, _ in documents])
+    hashes = np.array([kind * 2**60 + 5 for kind, _ in documents], np.uint64)
+    try:
+        held = hold_out(np.cumsum(lengths), hashes, fraction, no_sentences)
+    except InputError:
+        return  # no kind of document is small enough, and there is no sentence to cut at
+    assert held.rule == "documents"
+    sizes = [set((ranges[:, 1] - ranges[:, 0]).tolist()) for ranges in (held.train, held.valid)]
+    assert not sizes[0] & sizes[1] and len(held.train) + len(held.valid) == len(documents)
+    share = (held.valid[:, 1] - held.valid[:, 0]).sum() / lengths.sum()
+    assert 0.5 * fraction <= share <= 1.5 * fraction
+
+
+def test_a_document_goes_where_it_went_before_when_others_are_added() -> None:
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**63, 2000).astype(np.uint64)
+    lengths = np.full(2000, 10)
+    half = hold_out(np.cumsum(lengths[:1000]), hashes[:1000], 0.1, no_sentences)
+    whole = hold_out(np.cumsum(lengths), hashes, 0.1, no_sentences)
+    before, after = (set((held.valid[:, 0] // 10).tolist()) for held in (half, whole))
+    assert len(before) == 100 and len(before & after) > 75  # the threshold moves a little, the order does not
+
+
+def test_tails_are_cut_at_the_nearest_sentence() -> None:
+    starts = np.array([0, 40, 88, 96, 100, 150])
+
+    def sentences_in(start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return starts[(starts >= start) & (starts < end)]
+
+    held = hold_out(np.array([100, 200, 210]), np.array([1, 2, 3], np.uint64), 0.1, sentences_in)
+    assert held.rule == "documents" and held.valid.tolist() == [[200, 210]]
+    held = hold_out(np.array([100, 200]), np.array([1, 2], np.uint64), 0.1, sentences_in)
+    assert held.rule == "tails"
+    assert held.train.tolist() == [[0, 88], [100, 150]] and held.valid.tolist() == [[88, 100], [150, 200]]
+    with pytest.raises(InputError, match="nothing can be held out"):
+        hold_out(np.array([100]), np.array([1], np.uint64), 0.1, no_sentences)
