@@ -12,8 +12,8 @@ from pretune.tasks.task import open_task
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Backend, Tokenizer
 
-NAMES = ("Paris", "Rome", "Anna", "Bob")
-WORDS = (*["the", "a", "cat", "dog", "film", "book", "good", "bad", "fine", "poor", "she", "he", "walk", "run", "ran", "saw", "in", ".", ","], *NAMES)
+TEXT = "the a cat dog film book good bad fine poor she he walk run ran saw in . , Paris Rome Anna Bob"
+WORDS = TEXT.split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "##s", "##ed", "##ing", "##ly"]
 
 
