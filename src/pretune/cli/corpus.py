@@ -7,6 +7,7 @@ import typer
 
 from pretune.cli.options import Json, OnError
 from pretune.cli.output import emit
+from pretune.text.documents import Documents
 
 app = typer.Typer(help="Build and verify corpora.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -19,7 +20,7 @@ def build(
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="Directory of a tokenizer.")],
     out: Annotated[Path, typer.Option("--out", help="Directory to write.")],
     documents: Annotated[
-        str, typer.Option("--documents", help="What a document of a txt file is: blank-line, line or file.")
+        Documents, typer.Option("--documents", help="What a document of a txt file is: blank-line, line or file.")
     ] = "blank-line",
     valid_fraction: Annotated[float, typer.Option("--valid-fraction", help="Share of the documents held out.")] = 0.01,
     workers: Annotated[int, typer.Option("--workers", help="Processes; the bytes are the same for any number.")] = 1,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pretune.text import faults
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 Out = Annotated[Path, typer.Option("--out", help="Directory to write; made if missing. Rerunning continues.")]
 Model = Annotated[str, typer.Option("--model", help="A directory, a hub name, or a preset such as bert-mini.")]
@@ -16,6 +18,7 @@ Assignments = Annotated[
     ),
 ]
 OnError = Annotated[
-    str, typer.Option("--on-error", help="raise: stop at the first bad line. skip: leave it out and count it.")
+    faults.OnError,
+    typer.Option("--on-error", help="raise: stop at the first bad line. skip: leave it out and count it."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads torch may use; default: all.")]

@@ -7,6 +7,8 @@ import typer
 
 from pretune.cli.options import Json, OnError
 from pretune.cli.output import emit
+from pretune.text.documents import Documents
+from pretune.tokenizers.pipelines import Algorithm
 
 app = typer.Typer(help="Train tokenizers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -22,7 +24,7 @@ def train(
         list[Path], typer.Argument(metavar="FILE...", help="txt, jsonl, csv, tsv or parquet; plain, .gz or .zst.")
     ],
     algorithm: Annotated[
-        str, typer.Option("--algorithm", help="wordpiece, bpe, byte-bpe, unigram, word, char or byte.")
+        Algorithm, typer.Option("--algorithm", help="wordpiece, bpe, byte-bpe, unigram, word, char or byte.")
     ],
     vocab_size: Annotated[int, typer.Option("--vocab-size", help="Number of pieces, special tokens included.")],
     out: Annotated[Path, typer.Option("--out", help="Directory to write.")],
@@ -33,7 +35,7 @@ def train(
         int | None, typer.Option("--min-pair-count", help="wordpiece: merge only pairs seen at least this often.")
     ] = None,
     documents: Annotated[
-        str, typer.Option("--documents", help="What a document of a txt file is: blank-line, line or file.")
+        Documents, typer.Option("--documents", help="What a document of a txt file is: blank-line, line or file.")
     ] = "line",
     on_error: OnError = "raise",
     as_json: Json = False,

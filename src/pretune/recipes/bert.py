@@ -1,4 +1,4 @@
-"""BERT as published: masked words and next sentences, two lengths, post-norm with learned positions (Devlin et al. 2019)."""
+"""BERT as published: masked words and next sentences, two lengths, post-norm, learned positions (Devlin et al. 2019)."""
 
 from pretune.core.protocols import Objective
 from pretune.objectives.add import add
@@ -49,6 +49,6 @@ bert = Recipe(
         "lengths": "appendix A.2: 90 % of the steps at 128, the rest at 512",
         "optimizer": "appendix A.2: Adam, 1e-4, decay 0.01, warm-up 10,000 steps, linear decay, dropout 0.1",
         "clip_norm, eps": "google-research/bert, optimization.py (the paper is silent)",
-        "deviation": "samples are numbered places of the corpus, not ten pre-computed copies (objective.copies=10 gives those)",
+        "deviation": "masking is drawn anew each epoch; the code's ten pre-computed copies are objective.copies=10",
     },
 )

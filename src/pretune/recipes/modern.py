@@ -1,4 +1,4 @@
-"""Our own best encoder recipe, the default: ModernBERT's architecture, fan-in initialisation, Muon, masked words only."""
+"""Our own best encoder recipe, the default: ModernBERT's architecture, fan-in weights, Muon, masked words only."""
 
 from pretune.objectives.mlm import mlm
 from pretune.recipes.recipe import Recipe
@@ -26,8 +26,8 @@ modern = Recipe(
     sources={
         "architecture": "Warner et al. 2024: rotary positions, pre-norm, gated GELU, no biases; all layers global",
         "initialisation": "weights scaled by fan-in, not 0.02: see benchmarks/LOG.md, encoder ablation",
-        "objective": "masked words only, 20 % (Wettig et al. 2023 find 15 % too low); no next-sentence part (Liu et al. 2019)",
-        "optimizer": "Muon on hidden matrices, AdamW on the rest (Jordan 2024; Liu et al. 2025); betas 0.9/0.98 (Liu et al. 2019)",
+        "objective": "masked words only (Liu et al. 2019), 20 % of them (Wettig et al. 2023 find 15 % too low)",
+        "optimizer": "Muon on hidden matrices, AdamW elsewhere (Jordan 2024); betas 0.9/0.98 (Liu et al. 2019)",
         "schedule": "warm-up-stable-decay, decay over the last half (Hu et al. 2024)",
         "dropout": "none: corpora are seen once or a few times",
     },

@@ -19,8 +19,8 @@ from pretune.core.registry import entries, find
 class Recipe:
     """A published system.
 
-    family: a name from `pretune families`. size: the default preset. objective: makes the objective; its arguments are the
-    settings `objective.*`. settings: defaults of the run by key, all sizes; by_size: what a size changes.
+    family: a name from `pretune families`. size: the default preset. objective: makes the objective; its arguments are
+    the settings `objective.*`. settings: defaults of the run by key, all sizes; by_size: what a size changes.
     sources: choice -> where it comes from, and each deviation.
     """
 

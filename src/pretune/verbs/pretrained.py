@@ -17,7 +17,8 @@ from pretune.checkpoint.bundle import Bundle
 from pretune.core.assemble import assemble
 from pretune.core.errors import InputError, unknown
 from pretune.core.pack import cut_by_tokens, pack
-from pretune.core.stream import Batch, Example, Segments, Targets
+from pretune.core.stream import Batch, Example, Segments, Span, Targets
+from pretune.tasks.texts import cut_lengths
 
 Text = str | tuple[str, str]
 Floats = NDArray[np.float32]
@@ -28,7 +29,7 @@ WHOLE_TEXT_HEADS = ("sequence", "next_sentence")
 
 
 def load(model: str | Path, *, tokenizer: str | Path | None = None, device: str | None = None) -> "Pretrained":
-    """A model from a directory that pretune or Hugging Face wrote, a hub name, or a preset (`bert-mini`: fresh weights).
+    """A model from a directory pretune or Hugging Face wrote, a hub name, or a preset (`bert-mini`: fresh weights).
 
     tokenizer: a directory; needed for presets only. device: cpu, cuda ...; None: cuda where there is one.
     Raises InputError for what is not a model, or holds something pretune cannot reproduce exactly.
@@ -160,7 +161,8 @@ class Pretrained:
                 f"text {number} has {length} pieces and the model takes {room}: shorten it, or pass truncate=True"
             )
         if length > room:
-            spans = longest_first(spans, room)
+            kept = cut_lengths([len(span) for span in spans], room)
+            spans = [Span(span.ids_P[:keep], span.marks_P[:keep]) for span, keep in zip(spans, kept, strict=True)]
         return assemble(Segments(spans), template)
 
     def _map(self, examples: Sequence[Example], compute: Callable[[Batch], Sequence[Tensor]]) -> list[Floats]:

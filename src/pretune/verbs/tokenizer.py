@@ -1,26 +1,62 @@
 """train_tokenizer: a vocabulary from text files, measured on text it did not see."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pretune.tokenizers import train as trainers
+from pretune.text.documents import Documents, read_documents
+from pretune.text.faults import OnError
+from pretune.tokenizers import train
+from pretune.tokenizers.pipelines import Algorithm
+from pretune.tokenizers.report import TokenizerReport
+from pretune.verbs.console import Counting
 
 
 def train_tokenizer(
     files: Sequence[str | Path],
     *,
-    vocab_size: int,
+    vocab_size: int | None,
     out: str | Path,
-    algorithm: str = "wordpiece",
+    algorithm: Algorithm = "wordpiece",
     lowercase: bool = False,
     min_pair_count: int | None = None,
-    documents: str = "line",
-    on_error: str = "raise",
+    documents: Documents = "line",
+    on_error: OnError = "raise",
 ) -> dict[str, Any]:
-    """Trains a tokenizer, saves it to `out` and returns its report (fertility, unknown rate, bytes a piece; held-out text).
+    """Trains a tokenizer, saves it to `out` and returns its report, measured on held-out text.
 
-    algorithm: wordpiece (likelihood score), bpe, byte-bpe, unigram, word, char or byte. vocab_size counts special tokens.
-    Raises InputError for unreadable text, an unknown algorithm or a size below the alphabet.
+    algorithm: wordpiece (likelihood score), bpe, byte-bpe, unigram, word, char or byte. vocab_size counts special
+    tokens. Raises InputError for unreadable text, an unknown algorithm or a size below the alphabet.
     """
+    skipped: Counter[str] = Counter()
+    texts = (item.text for item in read_documents(files, documents=documents, on_error=on_error, skipped=skipped))
+    with Counting("tokenizer") as progress:
+        tokenizer, report = train.train_tokenizer(
+            texts,
+            algorithm=algorithm,
+            vocab_size=vocab_size,
+            lowercase=lowercase,
+            min_pair_count=min_pair_count,
+            progress=progress,
+        )
+    tokenizer.save(out)
+    result = report.as_dict() | {"out": str(out), "skipped_lines": dict(skipped)}
+    return result | {"text": _as_text(report, skipped, Path(out))}
+
+
+def _as_text(report: TokenizerReport, skipped: Counter[str], out: Path) -> str:
+    lines = [
+        f"{report.algorithm}: {report.vocab_size:,} pieces, from {report.num_documents:,} documents "
+        f"in {report.seconds:.1f} s"
+    ]
+    if report.held_out is not None:
+        held = report.held_out
+        lines.append(
+            f"on {held.num_words:,} words of held-out text: {held.fertility:.3f} pieces a word, "
+            f"{held.unknown_rate:.4%} unknown, {held.bytes_per_piece:.2f} bytes a piece"
+        )
+    lines += [f"note: {warning}" for warning in report.warnings]
+    lines += [f"skipped {count:,} lines: {reason}" for reason, count in skipped.items()]
+    lines.append(f"saved to {out}")
+    return "\n".join(lines)

@@ -1,0 +1,160 @@
+"""finetune: a model and labelled files to a model for a task, scored beside simple baselines.
+
+The run's directory holds run.yaml, metrics.jsonl, checkpoints/, metrics.json, report.html, card.md and model/. The same
+call continues an interrupted run.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pretune.checkpoint.bundle import Bundle
+from pretune.core.errors import InputError
+from pretune.core.hooks import Hook
+from pretune.core.randomness import derive_rng
+from pretune.evaluate.outcome import Outcome, compare_sums, sentences
+from pretune.metrics.intervals import Interval
+from pretune.metrics.significance import paired_bootstrap
+from pretune.tasks.items import Items
+from pretune.tasks.run import Evaluation
+from pretune.tasks.task import Task, open_task
+from pretune.text.records import Record, read_records
+from pretune.train.progress import ShowProgress
+from pretune.verbs import pages, records
+from pretune.verbs.settings import resolve_run
+from pretune.verbs.tune import FinetuneSettings, Tuned, tune
+
+File = str | Path
+
+
+def finetune(
+    task: str,
+    *,
+    model: str,
+    train: File,
+    out: File,
+    valid: File | None = None,
+    test: File | None = None,
+    tokenizer: File | None = None,
+    config: File | None = None,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    threads: int | None = None,
+    hooks: Sequence[Hook] = (),
+) -> dict[str, Any]:
+    """Fine-tunes a model on a labelled file and returns what metrics.json holds.
+
+    valid: chooses the best weights. test: scored once, at the end, beside baselines trained on `train`; without it the
+    validation file is compared. tokenizer: for a preset with fresh weights. settings: fields of `FinetuneSettings`.
+    Raises InputError for files, labels or settings that are wrong, RunError for a run that failed.
+    """
+    out, device = Path(out), records.choose_device(threads)
+    resolved = resolve_run(FinetuneSettings, {}, config, settings)
+    rows = {part: _read(path, resolved) for part, path in (("train", train), ("valid", valid), ("test", test)) if path}
+    for part, found in rows.items():
+        if not found:
+            raise InputError(f"{dict(train=train, valid=valid, test=test)[part]}: no examples in it")
+    bound = open_task(task, resolved.task).fit_labels(rows["train"])
+    for part in rows.keys() - {"train"}:
+        bound.check(rows[part])
+    bundle = Bundle.load(model, tokenizer=tokenizer, heads=[bound.head_spec], seed=resolved.seed)
+    files = {"--train": train, "--valid": valid, "--test": test}
+    facts = {
+        "verb": "finetune",
+        "command": records.command(
+            ["finetune", task], {"--model": model, "--tokenizer": tokenizer, **files, "--out": out}, settings
+        ),
+        "task": task,
+        "model": model,
+        "fresh_weights": list(bundle.fresh_weights),
+        "data": {name[2:]: _file_facts(path, rows[name[2:]]) for name, path in files.items() if path},
+        "settings": resolved.model_dump(mode="json"),
+        "environment": records.environment(device),
+    }
+    records.write_yaml(out / "run.yaml", facts)
+    shown = [ShowProgress("fine-tuning"), *hooks]
+    tuned = tune(
+        bundle, task, bound, rows["train"], resolved, valid=rows.get("valid"), out=out, hooks=shown, device=device
+    )
+    tuned.bundle.save(out / "model")
+    tested = tuned.evaluate(rows["test"], resolved.max_length) if "test" in rows else None
+    metrics, outcomes = _metrics(facts, tuned, tested, rows, resolved)
+    records.write_json(out / "metrics.json", metrics)
+    curve = pages.read_curve(out / "metrics.jsonl")
+    pages.write_pages(
+        out, pages.finetuning_report(facts, metrics, curve, outcomes), pages.finetuning_card(facts, metrics, outcomes)
+    )
+    return metrics | {"text": pages.finetuning_text(metrics, outcomes, out)}
+
+
+def _read(path: File, settings: FinetuneSettings) -> list[Record]:
+    return read_records(path, columns={name: str(column) for name, column in settings.columns.items()})
+
+
+def _file_facts(path: File, rows: Sequence[Record]) -> dict[str, Any]:
+    return {"path": str(path), "examples": len(rows), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+
+def _metrics(
+    facts: Mapping[str, Any],
+    tuned: Tuned,
+    tested: Evaluation | None,
+    rows: Mapping[str, Sequence[Record]],
+    settings: FinetuneSettings,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What metrics.json holds, and the sentences on baselines."""
+    part = "test" if tested is not None else "valid"
+    judged = tested if tested is not None else tuned.valid
+    baselines: dict[str, dict[str, float]] = {}
+    outcomes: tuple[str, ...] = ()
+    interval = None
+    if judged is not None:
+        interval = judged.items.interval(rng=derive_rng(settings.seed, "interval"))
+        baselines, outcomes = compare_with_baselines(tuned.task, judged, rows["train"], rows[part], settings.seed)
+    report = tuned.report
+    metrics = {
+        "task": facts["task"],
+        "model": facts["model"],
+        "seed": settings.seed,
+        "valid": {} if tuned.valid is None else tuned.valid.scores,
+        "test": {} if tested is None else tested.scores,
+        "seconds": round(report.seconds, 3),
+        "examples_per_second": round(report.steps * settings.batch_size / max(report.training_seconds, 1e-9), 1),
+        "parameters": tuned.parameters.total,
+        "trainable_parameters": tuned.parameters.trainable,
+        "main_metric": tuned.task.main_metric,
+        "interval": None
+        if interval is None
+        else {"of": part, "low": interval.low, "high": interval.high, "level": 0.95},
+        "baselines": {"of": part, "scores": baselines},
+        "examples": {name: len(found) for name, found in rows.items()},
+        "truncated": tuned.num_truncated,
+        "empty": tuned.num_empty,
+        "steps": report.steps,
+        "best_step": None if report.best is None else report.best.step,
+        "notes": list(report.notes),
+    }
+    return metrics, outcomes
+
+
+def compare_with_baselines(
+    task: Task, judged: Evaluation, train: Sequence[Record], test: Sequence[Record], seed: int
+) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
+    """Scores of the simple methods on the same records, and whether the network beats each, in sentences."""
+    scores, outcomes = {}, []
+    for name, guesses in task.baseline_predictions(train, test).items():
+        scores[name] = task.score(guesses, test)
+        outcomes.append(_outcome(name, task.main_metric, judged.items, task.items(guesses, test), seed))
+    return scores, sentences(outcomes)
+
+
+def _outcome(name: str, metric: str, network: Items, baseline: Items, seed: int) -> Outcome:
+    rng = derive_rng(seed, "baseline", name)
+    if network.counts_NC is not None and baseline.counts_NC is not None and network.score is not None:
+        same_columns = network.counts_NC.shape == baseline.counts_NC.shape
+        if same_columns:
+            return compare_sums(
+                "the network", name, metric, network.counts_NC, baseline.counts_NC, network.score, rng=rng
+            )
+    difference: Interval = paired_bootstrap(network.metric, baseline.metric, network.num_items, rng=rng).interval
+    return Outcome("the network", name, metric, difference)

@@ -1,0 +1,198 @@
+"""report.html and card.md of a run, from what its files say."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pretune.core.config import dump_yaml
+from pretune.evaluate.card import Card, Cost, DataSource, Score, as_card
+from pretune.evaluate.chart import Chart, Reference, Series
+from pretune.evaluate.report import Code, Report, Section, Text, write_report
+from pretune.evaluate.table import Cell, Table, as_text
+from pretune.metrics.intervals import Interval
+from pretune.verbs.records import write_text
+
+MAX_POINTS = 400
+
+
+def read_curve(metrics_file: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl."""
+    return [json.loads(line) for line in metrics_file.read_text("utf-8").splitlines()]
+
+
+def loss_chart(curve: Sequence[Mapping[str, Any]], unigram_entropy: float, title: str = "Loss") -> Chart:
+    """Training and validation loss of the masked words against the tokens seen, with the unigram entropy as a line."""
+    tokens = 0
+    train, valid = [], []
+    for line in curve:
+        if "losses" in line:
+            tokens = line["tokens"]
+            train.append((tokens / 1e6, line["losses"].get("lm", line["loss"])))
+        elif "valid" in line:
+            valid.append((tokens / 1e6, line["valid"].get("lm", line["valid"]["loss"])))
+    every = -(-len(train) // MAX_POINTS)
+    series = (
+        Series("training batches", tuple(dict(train[::every]).items())),
+        Series("validation", tuple(dict(valid).items())),
+    )
+    entropy = Reference("unigram entropy (frequencies only)", unigram_entropy)
+    return Chart(title, "million tokens", "nats a predicted piece", series, (entropy,))
+
+
+def pretraining_report(
+    facts: Mapping[str, Any], metrics: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]
+) -> Report:
+    """The page of a pre-training run."""
+    loss, entropy = metrics["loss"]["valid"], metrics["unigram_entropy"]
+    figures: dict[str, Cell] = {
+        "validation loss": loss,
+        "unigram entropy": entropy,
+        "tokens": metrics["tokens"],
+        "tokens / s": int(metrics["tokens_per_second"]),
+        "MFU": metrics["mfu"],
+        "padding left out": metrics["padding_saved"],
+        "parameters": metrics["parameters"],
+    }
+    sections: list[Section] = [loss_chart(curve, entropy)]
+    if metrics["loss"].get("valid_lm", loss) > entropy - 0.3:
+        sections.append(
+            Text(
+                "Not learnt yet",
+                (
+                    "The loss is within 0.3 nats of the unigram entropy: so far the model knows little more than how "
+                    "frequent words are. Train longer, or see `pretune recipes` for one that learns sooner.",
+                ),
+                warning=True,
+            )
+        )
+    sections.append(Table(("choice", "source"), tuple(facts["sources"].items()), "What the recipe is made of"))
+    sections.append(Code("Settings", dump_yaml(facts)))
+    return Report(f"Pre-training: {facts['recipe']}", tuple(sections), f"seed {metrics['seed']}", figures)
+
+
+def pretraining_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], corpus: Mapping[str, Any]) -> Card:
+    """The model card of a pre-trained model; `corpus` is the corpus's manifest."""
+    settings, request = facts["settings"], corpus["request"]
+    data = [
+        DataSource(one["name"], f"{one['bytes']:,} bytes of text", None, one["sha256"]) for one in request["sources"]
+    ]
+    return Card(
+        name=facts["recipe"],
+        summary=f"A masked language model of {metrics['parameters']:,} parameters, pre-trained with pretune's recipe "
+        f"{facts['recipe']}.",
+        kind="pre-training",
+        command=command_of(facts),
+        data=tuple(data),
+        settings={key: str(value) for key, value in settings.items()},
+        cost=Cost(
+            metrics["seconds"],
+            settings["watts"],
+            "the setting `watts`",
+            facts["environment"]["device"],
+            metrics["tokens"],
+        ),
+        language=(request["language"],) if request["language"] else (),
+        pipeline_tag="fill-mask",
+        base_model=facts["init"],
+        scores=(Score("fill-mask", "held-out part of the corpus", "loss (nats)", metrics["loss"]["valid"]),),
+        limitations=(f"It was trained on sequences of up to {settings['max_length']} tokens.",),
+    )
+
+
+def command_of(facts: Mapping[str, Any]) -> str:
+    """The command that made a run, from its run.yaml."""
+    return shlex.join(map(str, facts["command"]))
+
+
+def write_pages(out: Path, report: Report, card: Card) -> None:
+    """report.html and card.md."""
+    write_report(report, out / "report.html")
+    write_text(out / "card.md", as_card(card))
+
+
+def finetuning_report(
+    facts: Mapping[str, Any], metrics: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], outcomes: Sequence[str]
+) -> Report:
+    """The page of a fine-tuning run."""
+    figures: dict[str, Cell] = {"trainable parameters": metrics["trainable_parameters"], "steps": metrics["steps"]}
+    figures["examples / s"] = int(metrics["examples_per_second"])
+    sections: list[Section] = [scores_table(metrics)]
+    if outcomes:
+        unbeaten = any("NOT" in sentence or "WORSE" in sentence for sentence in outcomes)
+        sections.append(Text("Against simple baselines", tuple(outcomes), warning=unbeaten))
+    if found := remarks(metrics):
+        sections.append(Text("About the data", found, warning=True))
+    points = tuple((line["step"], line["loss"]) for line in curve if "loss" in line)
+    if points:
+        sections.append(Chart("Training loss", "step", "loss", (Series("training batches", points),)))
+    metric = metrics["main_metric"]
+    scores = tuple((line["step"], line["valid"][metric]) for line in curve if "valid" in line)
+    if scores:
+        sections.append(Chart("Validation score", "step", metric, (Series(metric, tuple(dict(scores).items())),)))
+    sections.append(Code("Settings", dump_yaml(facts)))
+    return Report(
+        f"Fine-tuning: {facts['task']}", tuple(sections), f"{facts['model']}, seed {metrics['seed']}", figures
+    )
+
+
+def scores_table(metrics: Mapping[str, Any]) -> Table:
+    """The network's scores and its baselines', a column a metric, on the test file or else the validation file."""
+    part, found = metrics["baselines"]["of"], metrics["interval"]
+    scores = metrics[part] or metrics["valid"]
+    columns = tuple(scores)
+    network: list[Cell] = [scores[name] for name in columns]
+    if found is not None and metrics["main_metric"] in columns:
+        place = columns.index(metrics["main_metric"])
+        network[place] = Interval(scores[metrics["main_metric"]], found["low"], found["high"], found["level"])
+    rows = [(name, *(each[column] for column in columns)) for name, each in metrics["baselines"]["scores"].items()]
+    notes = (f"{part} file, {metrics['examples'].get(part, 0):,} examples; in brackets: 95 % interval over them",)
+    return Table(("system", *columns), (*rows, ("the network", *network)), "Scores", notes)
+
+
+def remarks(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """What happened to the data, in sentences."""
+    total = metrics["examples"]["train"]
+    found = list(metrics["notes"])
+    if metrics["truncated"]:
+        found.append(f"{metrics['truncated']:,} of {total:,} training texts were longer than max_length and were cut.")
+    if metrics["empty"]:
+        found.append(f"{metrics['empty']:,} of {total:,} training texts are empty.")
+    return tuple(found)
+
+
+def finetuning_text(metrics: Mapping[str, Any], outcomes: Sequence[str], out: Path) -> str:
+    """What the command prints."""
+    lines = [as_text(scores_table(metrics)), ""] if metrics["interval"] is not None else []
+    lines += [*outcomes, *remarks(metrics), f"model: {out / 'model'}   report: {out / 'report.html'}"]
+    return "\n".join(lines)
+
+
+PIPELINE_TAGS = {"tag": "token-classification", "regress": "text-classification"}
+
+
+def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcomes: Sequence[str]) -> Card:
+    """The model card of a fine-tuned model."""
+    settings = facts["settings"]
+    data = [
+        DataSource(Path(one["path"]).name, f"{one['examples']:,} labelled examples ({name})", None, one["sha256"])
+        for name, one in facts["data"].items()
+    ]
+    tag = PIPELINE_TAGS.get(facts["task"], "text-classification")
+    part = metrics["baselines"]["of"]
+    scores = [Score(tag, f"{part} file", name, value) for name, value in (metrics[part] or metrics["valid"]).items()]
+    return Card(
+        name=f"{Path(str(facts['model'])).name} for {facts['task']}",
+        summary=f"{facts['model']}, fine-tuned with pretune for the task {facts['task']}.",
+        kind="fine-tuning",
+        command=command_of(facts),
+        data=tuple(data),
+        settings={key: str(value) for key, value in settings.items()},
+        cost=Cost(metrics["seconds"], settings["watts"], "the setting `watts`", facts["environment"]["device"]),
+        pipeline_tag=tag,
+        base_model=str(facts["model"]),
+        scores=tuple(scores),
+        outcomes=tuple(outcomes),
+        limitations=(f"Texts longer than {settings['max_length']} tokens are cut.",),
+    )

@@ -1,0 +1,227 @@
+"""pretrain: a corpus and a recipe to a model.
+
+The run's directory holds run.yaml, metrics.jsonl, checkpoints/, metrics.json, report.html, card.md and model/. The same
+call continues an interrupted run; of a finished one it gives the result without training.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+from torch import nn
+
+from pretune.adapt.adaptation import count_parameters
+from pretune.checkpoint.bundle import Bundle
+from pretune.core.errors import InputError
+from pretune.core.hooks import Hook
+from pretune.core.pack import cut_by_tokens, pack
+from pretune.core.protocols import Objective
+from pretune.corpus.samples import PretrainingSource
+from pretune.corpus.store import Corpus
+from pretune.families.family import KINDS, HeadSpec
+from pretune.recipes.recipe import Recipe, open_recipe
+from pretune.train.config import FitSettings
+from pretune.train.energy import co2_kg, energy_kwh
+from pretune.train.evaluation import Evaluate, scored
+from pretune.train.feed import make_feed
+from pretune.train.flops import peak_flops, training_flops, utilisation
+from pretune.train.loop import fit
+from pretune.train.progress import ShowProgress
+from pretune.train.run import Report
+from pretune.verbs import pages, records
+from pretune.verbs.settings import resolve_run
+
+
+class PretrainSettings(FitSettings):
+    """Everything a pre-training run can be told."""
+
+    objective: dict[str, Any] = {}
+    """Settings of the recipe's objective, for example objective.masking_rate=0.3."""
+    model: dict[str, Any] = {}
+    """Changes to the size's preset, for example model.num_layers=3."""
+    valid_samples: Annotated[int, Field(ge=1)] = 500
+    """At most so many held-out samples are scored at each evaluation."""
+    watts: Annotated[float, Field(gt=0)] = 65.0
+    """Average power of the machine, for the energy estimate; measure it if you can."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The mean loss over fixed held-out samples with fixed masks: the same at every evaluation of every run."""
+
+    objective: Objective
+    source: PretrainingSource
+    max_samples: int
+    max_tokens: int
+    device: str
+
+    def __call__(self, model: nn.Module) -> Mapping[str, float]:
+        """{loss name: nats a prediction, "loss": their weighted sum}."""
+        number = min(len(self.source), self.max_samples)
+        chosen = np.linspace(0, len(self.source) - 1, number).astype(int)
+        examples = [self.source.example(int(index), 0, 1.0) for index in chosen]
+        sums: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        weights: dict[str, float] = {}
+        for numbers in cut_by_tokens([example.num_tokens for example in examples], self.max_tokens):
+            batch = pack([examples[index] for index in numbers]).to(self.device)
+            for name, loss in self.objective.loss(model, batch).items():
+                sums[name] = sums.get(name, 0.0) + float(loss.sum)
+                counts[name] = counts.get(name, 0.0) + loss.count
+                weights[name] = loss.weight
+        means = {name: sums[name] / max(counts[name], 1e-12) for name in sums}
+        return means | {"loss": sum(weights[name] * mean for name, mean in means.items())}
+
+
+def pretrain(
+    recipe: str = "modern",
+    *,
+    corpus: str | Path,
+    out: str | Path,
+    init: str | None = None,
+    config: str | Path | None = None,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    threads: int | None = None,
+    hooks: Sequence[Hook] = (),
+) -> dict[str, Any]:
+    """Pre-trains a model and returns what metrics.json holds.
+
+    recipe: a name from `pretune recipes` with a size (`bert-mini`). init: a model to start from, not fresh weights.
+    settings: `KEY=VALUE` texts or a nested dict, fields of `PretrainSettings`. hooks: called besides the loop's own.
+    Raises InputError for a wrong request and RunError for a run that failed; what is safe on disk is said.
+    """
+    out, device = Path(out), records.choose_device(threads)
+    chosen, size = open_recipe(recipe)
+    resolved = resolve_run(PretrainSettings, chosen.defaults(size), config, settings)
+    train, valid = Corpus.open(corpus, split="train"), Corpus.open(corpus, split="valid")
+    objective = chosen.make_objective(resolved.objective)
+    bundle = start_model(chosen, size, resolved, train, objective, init)
+    validation = make_validation(objective, valid, bundle, resolved, device)
+    lengths = [length for _, length in resolved.lengths]
+    feed = make_feed(
+        [PretrainingSource(objective, train, bundle.template, n, resolved.seed) for n in lengths], resolved
+    )
+    facts = {
+        "verb": "pretrain",
+        "command": _command(recipe, corpus, out, init, config, settings),
+        "recipe": f"{chosen.name}-{size}",
+        "init": init,
+        "corpus": {"path": str(corpus), "fingerprint": train.fingerprint},
+        "tokenizer": train.tokenizer.fingerprint,
+        "sources": dict(chosen.sources),
+        "settings": resolved.model_dump(mode="json"),
+        "environment": records.environment(device),
+    }
+    records.write_yaml(out / "run.yaml", facts)
+    evaluate = Evaluate(validation, every=resolved.evaluate_every_steps or 0.1)
+    shown = [evaluate, ShowProgress("pre-training"), *hooks]
+    report = fit(bundle.model, objective, feed, resolved, shown, out=out, device=device)
+    bundle.save(out / "model")
+    metrics = pretraining_metrics(facts, report, bundle, train, scored(bundle.model, validation), resolved, device)
+    records.write_json(out / "metrics.json", metrics)
+    pages.write_pages(
+        out,
+        pages.pretraining_report(facts, metrics, pages.read_curve(out / "metrics.jsonl")),
+        pages.pretraining_card(facts, metrics, train.manifest),
+    )
+    return metrics | {"text": summary(metrics, out)}
+
+
+def _command(
+    recipe: str,
+    corpus: str | Path,
+    out: Path,
+    init: str | None,
+    config: str | Path | None,
+    settings: Sequence[str] | Mapping[str, Any],
+) -> list[str]:
+    """The command line that asks for the same run."""
+    options = {"--corpus": corpus, "--out": out, "--init": init, "--config": config}
+    return records.command(["pretrain", recipe], options, settings)
+
+
+def start_model(
+    recipe: Recipe, size: str, settings: PretrainSettings, corpus: Corpus, objective: Objective, init: str | None
+) -> Bundle:
+    """Fresh weights of the recipe's family, or the model to start from, with the objective's heads.
+
+    Raises InputError where the model to start from has another tokenizer than the corpus.
+    """
+    if init is None:
+        bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=settings.model, seed=settings.seed)
+        return bundle.with_heads(objective.heads(bundle.model.body))
+    if settings.model:
+        raise InputError("model.* changes a fresh model's shape; a model to start from has its own")
+    kinds = objective.heads(Bundle.load(init, heads=()).model.body)
+    bundle = Bundle.load(init, heads=[HeadSpec(kind) for kind in KINDS if kind in kinds], seed=settings.seed)
+    if bundle.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
+        raise InputError(f"{init} has another tokenizer than the corpus: build the corpus with --tokenizer {init}")
+    return bundle
+
+
+def make_validation(
+    objective: Objective, corpus: Corpus, bundle: Bundle, settings: PretrainSettings, device: str
+) -> Validation:
+    """Validation on a corpus's held-out split, the same for every run of this length."""
+    source = PretrainingSource(objective, corpus, bundle.template, settings.max_length, seed=0)
+    return Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
+
+
+def pretraining_metrics(
+    facts: Mapping[str, Any],
+    report: Report,
+    bundle: Bundle,
+    corpus: Corpus,
+    valid: Mapping[str, float],
+    settings: PretrainSettings,
+    device: str,
+) -> dict[str, Any]:
+    """What metrics.json holds; see DESIGN section 4."""
+    config = bundle.model.body.config
+    flops = training_flops(
+        num_tokens=report.tokens,
+        squared_lengths=report.squared_lengths,
+        num_predictions=report.predictions.get("lm", 0),
+        hidden_size=config.hidden_size,
+        intermediate_size=config.feed_forward.intermediate_size,
+        num_layers=config.num_layers,
+        vocab_size=config.vocab_size,
+        gated=config.feed_forward.gated,
+    )
+    kwh = energy_kwh(settings.watts, report.seconds)
+    lm_loss = valid.get("lm", valid["loss"])
+    return {
+        "recipe": facts["recipe"],
+        "seed": settings.seed,
+        "steps": report.steps,
+        "tokens": report.tokens,
+        "seconds": round(report.seconds, 3),
+        "tokens_per_second": round(report.tokens_per_second, 1),
+        "mfu": round(utilisation(flops, report.training_seconds, peak_flops(device)), 4),
+        "padding_saved": round(report.padding_saved, 4),
+        "loss": {"train": report.loss, "valid": valid["loss"]}
+        | {f"valid_{name}": valid[name] for name in report.losses},
+        "unigram_entropy": corpus.vocab.unigram_entropy(),
+        "valid_perplexity": math.exp(min(lm_loss, 700.0)),
+        "parameters": count_parameters(bundle.model).total,
+        "energy_kwh": kwh,
+        "co2_kg": co2_kg(kwh),
+        "notes": list(report.notes),
+    }
+
+
+def summary(metrics: Mapping[str, Any], out: Path) -> str:
+    """What the command prints."""
+    loss, entropy = metrics["loss"]["valid"], metrics["unigram_entropy"]
+    lines = [
+        f"{metrics['recipe']}: {metrics['steps']:,} steps, {metrics['tokens']:,} tokens in {metrics['seconds']:,.0f} s "
+        f"({metrics['tokens_per_second']:,.0f} tokens/s, MFU {metrics['mfu']:.0%})",
+        f"validation loss {loss:.3f} nats; a model that knows only word frequencies has {entropy:.3f}",
+        *metrics["notes"],
+        f"model: {out / 'model'}   report: {out / 'report.html'}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,124 @@
+"""Fine-tuning itself, on records in memory: a model, a task and its records to a model for the task.
+
+`finetune` calls it with files and a run's directory, `quickstart` in memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pretune.adapt.adaptation import Parameters, count_parameters, open_adaptation
+from pretune.checkpoint.bundle import Bundle
+from pretune.core.errors import InputError
+from pretune.core.hooks import Hook
+from pretune.tasks.run import Evaluation, evaluate_source
+from pretune.tasks.source import TaskSource
+from pretune.tasks.task import Task
+from pretune.text.records import Record
+from pretune.train.config import FitSettings, OptimizerSettings
+from pretune.train.evaluation import Evaluate
+from pretune.train.feed import make_feed
+from pretune.train.loop import fit
+from pretune.train.run import Report
+
+
+class FinetuneSettings(FitSettings):
+    """Everything a fine-tuning run can be told. Defaults lie in the ranges of Devlin et al. 2019, appendix A.3."""
+
+    epochs: Annotated[float, Field(gt=0)] | None = 3.0
+    """Length of the run in passes over the training file."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Samples in a step."""
+    max_length: Annotated[int, Field(ge=1)] = 128
+    """Longest sequence, special tokens included; what is cut off is counted."""
+    optimizer: OptimizerSettings = OptimizerSettings(lr=5e-5)
+    """The optimizer."""
+    save_every_steps: Annotated[int, Field(ge=1)] = 500
+    """A checkpoint is written after so many steps, and at the end."""
+    adapt: str = "full"
+    """Which weights train: full, or frozen (the head alone)."""
+    task: dict[str, Any] = {}
+    """Settings of the task, for example task.metric=matthews."""
+    columns: dict[str, Any] = {}
+    """Names of the columns in the files, for example columns.text=sentence."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many evaluations without a better score on the validation file."""
+    watts: Annotated[float, Field(gt=0)] = 65.0
+    """Average power of the machine, for the energy estimate; measure it if you can."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A model for a task. `bundle` has the task's head, with the labels' names, and says in its manifest which task.
+
+    valid: on the validation records, with the weights it has.
+    """
+
+    bundle: Bundle
+    task: Task
+    report: Report
+    parameters: Parameters
+    num_truncated: int
+    num_empty: int
+    valid: Evaluation | None
+
+    def evaluate(self, records: Sequence[Record], max_length: int) -> Evaluation:
+        """Scores on labelled records."""
+        return evaluate_source(self.bundle.model, _source(self.bundle, self.task, records, max_length, labelled=False))
+
+
+def tune(
+    bundle: Bundle,
+    name: str,
+    task: Task,
+    train: Sequence[Record],
+    settings: FinetuneSettings,
+    *,
+    valid: Sequence[Record] | None = None,
+    out: Path | None = None,
+    hooks: Sequence[Hook] = (),
+    device: str = "cpu",
+) -> Tuned:
+    """Trains `bundle`, which has the task's head, in place. task: bound to the labels of `train`; name: its own.
+
+    With validation records the best weights by the task's main metric are kept, looked at once an epoch unless
+    `evaluate_every_steps` says otherwise. Raises InputError for records or settings that do not fit.
+    """
+    if settings.max_length > bundle.max_length:
+        raise InputError(f"max_length={settings.max_length} is more than the model's {bundle.max_length}: lower it")
+    if settings.patience is not None and valid is None:
+        raise InputError("patience needs a validation file: give --valid")
+    model = open_adaptation(settings.adapt)(bundle.model)
+    parameters = count_parameters(model)
+    task = task.suit(model)
+    source = _source(bundle, task, train, settings.max_length)
+    watching: list[Hook] = []
+    held_out = None
+    if valid is not None:
+        task.check(valid)
+        held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
+        watching.append(_evaluation(held_out, settings))
+    report = fit(model, task, make_feed([source], settings), settings, [*watching, *hooks], out=out, device=device)
+    valid_scores = None if held_out is None else evaluate_source(model, held_out)
+    task = task.finish(model)
+    bundle.manifest["task"] = {"name": name, "settings": asdict(task)}  # type: ignore[call-overload]
+    return Tuned(bundle, task, report, parameters, source.num_truncated, source.num_empty, valid_scores)
+
+
+def _source(
+    bundle: Bundle, task: Task, records: Sequence[Record], max_length: int, *, labelled: bool = True
+) -> TaskSource:
+    return TaskSource(task, records, bundle.tokenizer, bundle.template, max_length, labelled=labelled)
+
+
+def _evaluation(held_out: TaskSource, settings: FinetuneSettings) -> Evaluate:
+    def score(model: Any) -> Mapping[str, float]:
+        return evaluate_source(model, held_out).scores
+
+    every: float | None = settings.evaluate_every_steps
+    if every is None and settings.epochs is not None and settings.epochs > 1:
+        every = 1 / settings.epochs
+    return Evaluate(score, every=every, metric=held_out.task.main_metric, patience=settings.patience)
