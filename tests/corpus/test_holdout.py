@@ -47,7 +47,7 @@ def test_tails_are_cut_at_the_nearest_sentence() -> None:
     def sentences_in(start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return starts[(starts >= start) & (starts < end)]
 
-    held = hold_out(np.array([100, 200, 210]), np.array([1, 2, 3], np.uint64), 0.1, sentences_in)
+    held = hold_out(np.array([100, 200, 210]), np.array([1, 2, 3], np.uint64), 0.05, sentences_in)
     assert held.rule == "documents" and held.valid.tolist() == [[200, 210]]
     held = hold_out(np.array([100, 200]), np.array([1, 2], np.uint64), 0.1, sentences_in)
     assert held.rule == "tails"

@@ -69,8 +69,8 @@ class Windows:
 
     stride: int = 1
 
-    def samples(self, corpus: TokenStore, max_length: int) -> int:
-        return corpus.num_tokens // (max_length - 2)
+    def samples(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int] = (2, 3)) -> int:
+        return corpus.num_tokens // (max_length - num_special[0])
 
     def arrange(self, corpus: TokenStore, number: int, context: Context) -> Segments:
         room = context.max_length - context.num_special[0]
