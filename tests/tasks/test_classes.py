@@ -79,6 +79,13 @@ def test_scores_are_scikit_learns():
     )
 
 
+def test_the_positive_class_is_the_second_unless_named():
+    records, predictions = labelled(["yes", "yes", "no"]), [{"label": "yes"}] * 3
+    assert classify(labels=("no", "yes")).score(predictions, records)["f1"] == pytest.approx(0.8)
+    assert classify(labels=("no", "yes"), positive="no").score(predictions, records)["f1"] == 0.0
+    assert "f1" not in classify(labels=("maybe", "no", "yes")).score(predictions, records)
+
+
 def test_numbers_as_labels_are_scored_by_name():
     task = classify().fit_labels(labelled([0, 1]))
     assert task.score([{"label": "1"}, {"label": "0"}], labelled([1, 1]))["accuracy"] == 0.5

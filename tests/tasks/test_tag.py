@@ -146,6 +146,9 @@ def test_places_are_characters_of_the_text(tiny, tokenizer, template):
     found = predict(tiny.model(task), task, [Record({"text": text})], tokenizer, template, 16)[0]
     assert [text[word["start"] : word["end"]] for word in found] == ["Anna", "saw", "Paris."]
     assert [word["word"] for word in found] == ["Anna", "saw", "Paris."]
+    words = ["Anna", "saw", "Paris"]
+    found = predict(tiny.model(task), task, [Record({"words": words})], tokenizer, template, 16)[0]
+    assert [" ".join(words)[word["start"] : word["end"]] for word in found] == words
 
 
 def random_tags(rng, size):
