@@ -10,6 +10,7 @@ from pretune.core.pack import pack
 from pretune.core.stream import Targets
 from pretune.tasks.classify import classify
 from pretune.tasks.pair import pair
+from pretune.tasks.run import evaluate_task
 from pretune.tasks.source import TaskSource
 from pretune.tasks.texts import cut_lengths, one_a_group
 from pretune.text.records import Record, read_records
@@ -41,10 +42,16 @@ def test_mixed_and_single_labels_are_refused():
         classify().fit_labels(labelled([0.5, 0.25]))
 
 
-def test_labels_never_seen_are_listed_with_their_number_and_place():
-    task = classify(labels=("a", "b"))
+@pytest.mark.parametrize("use", ["check", "source", "evaluate"])
+def test_labels_never_seen_are_listed_with_their_number_and_place(use, tiny, tokenizer, template):
+    task, records = classify(labels=("a", "b")), labelled(["a", "x", "y", "x"])
     with pytest.raises(InputError) as error:
-        task.check(labelled(["a", "x", "y", "x"]))
+        if use == "check":
+            task.check(records)
+        elif use == "source":
+            TaskSource(task, records, tokenizer, template, 8)
+        else:
+            evaluate_task(tiny.model(task), task, records, tokenizer, template, 8)
     assert "2 labels were never seen in training: 'x' (2 times, first at train.csv:3); 'y' (1 times" in str(error.value)
     assert "Known labels: a, b" in str(error.value)
     with pytest.raises(InputError, match="train.csv:3: label 'x' is none of a, b"):
