@@ -210,6 +210,14 @@ def test_a_failed_save_leaves_the_old_model_as_it_was(bundle, folder, monkeypatc
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_save_that_was_killed_between_its_renames_is_undone(bundle, folder):
+    os.rename(folder, folder.with_name(".discarded-model"))
+    folder.with_name(".unfinished-model").mkdir()
+    assert_same(bundle, Bundle.load(folder), "lm")
+    bundle.save(folder)
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
 def test_hub_names(monkeypatch, folder, tmp_path):
     asked = []
 

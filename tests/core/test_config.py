@@ -58,7 +58,7 @@ def test_yaml_round_trip(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["a: 1\na: 2", "a: &x 1\nb: *x", "- 1", "a: [", "? [1]\n: 2", "{{{", "\x00", "a: !!python/object:os.system 1", "[" * 5000],
+    ["a: 1\na: 2", "a: &x 1\nb: *x", "- 1", "a: [", "? [1]\n: 2", "{{{", "\x00", "a: !!python/object:os.system 1"],
 )
 def test_hostile_yaml_is_an_input_error_naming_the_file(tmp_path, text):
     path = tmp_path / "run.yaml"

@@ -63,7 +63,8 @@ def test_targets_still_point_at_their_tokens(sizes, data):
 def test_groups_are_renumbered_and_gaps_do_not_appear():
     def example(groups):
         at = np.zeros((len(groups), 1), np.int64)
-        return Batch(source=bidirectional(np.arange(3)), predict={"token": Targets(at, group_M=np.array(groups, np.int64))})
+        targets = Targets(at, group_M=np.array(groups, np.int64))
+        return Batch(source=bidirectional(np.arange(3)), predict={"token": targets})
 
     batch = pack([example([0, 0, 1]), example([]), example([0, 1, 1])])
     assert batch.predict["token"].group_M.tolist() == [0, 0, 1, 2, 3, 3]

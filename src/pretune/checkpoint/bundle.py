@@ -7,14 +7,14 @@ pretune.json                                                     the manifest
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-import pretune
 from pretune.checkpoint.hub import fetch, is_hub_name
-from pretune.checkpoint.huggingface import MANIFEST, read_json, read_weights, replace_folder, write_model
+from pretune.checkpoint.huggingface import MANIFEST, read_json, read_weights, replace_folder, restore, write_model
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
@@ -99,7 +99,7 @@ class Bundle:
             key: self.tokenizer.special_ids.get(role) for key, role in self.family.token_ids.items()
         }
         config, weights = self.family.to_hf(self.model, self.specs, kept)
-        about = {"format": FORMAT, "pretune": pretune.__version__, "family": self.family.name}
+        about = {"format": FORMAT, "pretune": version("pretune"), "family": self.family.name}
 
         def write(folder: Path) -> None:
             write_model(folder, config, weights, self.manifest | about | {"heads": [_as_json(s) for s in self.specs]})
@@ -187,6 +187,7 @@ def _preset(source: str | Path) -> tuple[Family, str] | None:
 
 def _folder(source: str | Path) -> Path:
     path = Path(source)
+    restore(path)
     if path.is_dir():
         return path
     if path.exists():

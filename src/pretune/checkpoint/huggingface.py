@@ -93,11 +93,12 @@ def replace_folder(final: Path, write: Callable[[Path], None]) -> None:
     A model pretune wrote there before is replaced; until then it stays as it is. Raises InputError where `final` holds
     anything else, and RunError when the disk refuses.
     """
+    restore(final)
     _refuse_strangers(final)
-    unfinished = final.with_name(f".unfinished-{final.name}-{os.getpid()}")
-    discarded = final.with_name(f".discarded-{final.name}-{os.getpid()}")
+    unfinished, discarded = _beside(final, "unfinished"), _beside(final, "discarded")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a save that was killed
         unfinished.mkdir()
         write(unfinished)
         for path in (*unfinished.iterdir(), unfinished):
@@ -109,10 +110,19 @@ def replace_folder(final: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         raise RunError(f"{final} could not be written: {error}; nothing there was changed") from error
     finally:
-        if discarded.exists() and not final.exists():
-            os.rename(discarded, final)
+        restore(final)
         for leftover in (unfinished, discarded):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def restore(final: Path) -> None:
+    """Puts the earlier model back where a save was killed just before the new one got its name."""
+    if not final.exists() and _beside(final, "discarded").is_dir():
+        os.rename(_beside(final, "discarded"), final)
+
+
+def _beside(final: Path, what: str) -> Path:
+    return final.with_name(f".{what}-{final.name}")
 
 
 def _refuse_strangers(final: Path) -> None:

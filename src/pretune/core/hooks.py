@@ -22,7 +22,7 @@ class Hook:
         """After the last step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What the hook must find again after a restart: numbers, texts, tensors, lists and dicts (with text keys) of them."""
+        """What the hook must find again after a restart: numbers, texts, tensors, lists and dicts of them."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pretune.core.errors import InputError, unknown
@@ -108,7 +107,10 @@ class Encoder(ABC):
 
     def build(self, config: TransformerConfig, seed: int = 0) -> Transformer:
         """A body with fresh weights that can make this family's heads, theirs drawn from `seed` too."""
-        return Transformer(config, derive_seed(seed, "body")).join(self.name, partial(self._family_head, seed))
+        return self._joined(Transformer(config, derive_seed(seed, "body")), seed)
+
+    def _joined(self, body: Transformer, seed: int) -> Transformer:
+        return body.join(self.name, partial(self._family_head, seed))
 
     def _family_head(self, seed: int, kind: str, body: Body, num_labels: int | None = None) -> nn.Module:
         return self.head(kind, body, num_labels, seed=seed)
@@ -162,9 +164,7 @@ class Encoder(ABC):
         specs = (
             [each.spec for each in present] if heads is None else [wanted_spec(spec, present, told) for spec in heads]
         )
-        with torch.device("meta"):
-            body = self.build(config, seed)
-        body.to_empty(device="cpu")
+        body = self._joined(Transformer(config, None), seed)
         if self.layout.pooler is not None and files.raw_names([self.layout.pooler]) & file.keys():
             self.pooler_of(body, seed).requires_grad_(False)  # until a head reads it
         model = Model(body, {spec.kind: self.head_of(spec, body, seed) for spec in specs})

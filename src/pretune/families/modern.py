@@ -1,4 +1,4 @@
-"""modern: ModernBERT's architecture at our sizes: pre-norm, rotary, gated, no biases (Warner et al. 2024, section 2).
+"""ModernBERT's architecture at our sizes: pre-norm, rotary, gated, no biases (Warner et al. 2024, section 2).
 
 A norm over the embeddings (and none before the first attention), one after the last layer; no segments. Published
 checkpoints alternate global layers with windows of 64 positions to each side and have two rotary bases; ours are for

@@ -26,12 +26,13 @@ from pretune.nn.positions import Learned, Sinusoidal
 class Transformer(Body):
     """An encoder of one stream: each sequence sees itself, as its visibility says.
 
-    Its weights are drawn from `seed` when it is made (on the meta device: not at all).
+    Its weights are drawn from `seed` when it is made. On the meta device, and with None, for whoever fills them with
+    weights of a file, they are not.
     """
 
     config: TransformerConfig
 
-    def __init__(self, config: TransformerConfig, seed: int = 0) -> None:
+    def __init__(self, config: TransformerConfig, seed: int | None = 0) -> None:
         super().__init__()
         self.config = config
         size = config.hidden_size
@@ -41,7 +42,8 @@ class Transformer(Body):
         self.embedding_norm = make_norm(config.norm, size) if config.embedding_norm else None
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.final_norm = make_norm(config.norm, size) if config.final_norm else None
-        self.initialise(seed)
+        if seed is not None:
+            self.initialise(seed)
 
     def initialise(self, seed: int) -> None:
         """Draws the weights anew, by `config.init`."""

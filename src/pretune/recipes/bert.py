@@ -1,9 +1,10 @@
-"""BERT as published: masked words and next sentences, two lengths, post-norm, learned positions (Devlin et al. 2019)."""
+"""BERT as published: masked words and next sentences, two lengths, learned positions (Devlin et al. 2019)."""
 
 from pretune.core.protocols import Objective
 from pretune.objectives.add import add
 from pretune.objectives.mlm import mlm
 from pretune.objectives.next_sentence import next_sentence
+from pretune.objectives.rewriters import Replacement
 from pretune.recipes.recipe import Recipe
 
 
@@ -11,7 +12,7 @@ def _objective(
     masking_rate: float = 0.15,
     mask: float = 0.8,
     random: float = 0.1,
-    replacement: str = "uniform",
+    replacement: Replacement = "uniform",
     copies: int | None = None,
     max_predictions: int | None = None,
     short_rate: float = 0.1,

@@ -11,5 +11,4 @@ report.py      `TokenizerReport`: fertility, unknown rate and bytes a piece
 word_counts.py how often each word occurs, counted as the text streams by
 wordpiece.py   WordPiece trained by the likelihood score
 pair_table.py  the counts of adjacent pieces that the WordPiece trainer keeps up to date
-cache.py       `WordCache`: a whole corpus encoded word by word, same ids, many times faster
 """

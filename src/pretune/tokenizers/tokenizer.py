@@ -157,7 +157,7 @@ class Tokenizer:
             return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Pieces]:
-        """`encode` of each text; the library uses all cores. `WordCache` is faster for a corpus."""
+        """`encode` of each text; the library uses all cores. `corpus.encode` is faster for a corpus."""
         with _explained(texts):
             encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         return [self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]

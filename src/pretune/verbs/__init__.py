@@ -7,8 +7,12 @@ pretrain.py     pretrain: corpus and recipe to a model
 finetune.py     finetune: model and labelled files to a model for a task
 tune.py         the fine-tuning itself, on records in memory
 evaluate.py     evaluate: a fine-tuned model on a labelled file
+predictions.py  what a model says of inputs, for the task it was fine-tuned for
 predict.py      predict, fill, embed over files, a batch at a time
-records.py      run.yaml, metrics.json, card.md: what every run leaves behind
+settings.py     a run's settings from defaults, run.yaml and KEY=VALUE
+console.py      what a verb tells while it works
+records.py      run.yaml, metrics.json, and facts about the machine
+pages.py        report.html and card.md of a run
 quickstart.py   the whole main job on the bundled text
 quickstart_data/  the bundled text, its licences and provenance
 """

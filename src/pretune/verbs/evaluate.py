@@ -11,7 +11,7 @@ from pretune.core.randomness import derive_rng
 from pretune.evaluate.table import Cell, Table, as_text
 from pretune.tasks.run import evaluate_task
 from pretune.text.records import read_records
-from pretune.verbs.predict import task_of
+from pretune.verbs.predictions import task_of
 from pretune.verbs.pretrained import load
 
 

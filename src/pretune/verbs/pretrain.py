@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -38,6 +38,8 @@ from pretune.verbs.settings import resolve_run
 
 class PretrainSettings(FitSettings):
     """Everything a pre-training run can be told."""
+
+    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts", "valid_samples"}
 
     objective: dict[str, Any] = {}
     """Settings of the recipe's objective, for example objective.masking_rate=0.3."""

@@ -19,6 +19,7 @@ from pretune.core.errors import InputError, unknown
 from pretune.core.pack import cut_by_tokens, pack
 from pretune.core.stream import Batch, Example, Segments, Span, Targets
 from pretune.tasks.texts import cut_lengths
+from pretune.verbs.predictions import predict
 
 Text = str | tuple[str, str]
 Floats = NDArray[np.float32]
@@ -118,9 +119,7 @@ class Pretrained:
 
         Raises InputError for a model without a task's head.
         """
-        from pretune.verbs.predict import predict
-
-        return predict(self, inputs)
+        return predict(self.bundle, inputs)
 
     def save(self, directory: str | Path) -> None:
         """Writes the Hugging Face layout: opens with `AutoModel*.from_pretrained`."""

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ from pretune.train.run import Report
 
 class FinetuneSettings(FitSettings):
     """Everything a fine-tuning run can be told. Defaults lie in the ranges of Devlin et al. 2019, appendix A.3."""
+
+    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts"}
 
     epochs: Annotated[float, Field(gt=0)] | None = 3.0
     """Length of the run in passes over the training file."""

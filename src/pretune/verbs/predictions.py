@@ -1,0 +1,61 @@
+"""Predictions of a model for the task it was fine-tuned for, whoever saved it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pretune.checkpoint.bundle import Bundle
+from pretune.core.errors import InputError
+from pretune.tasks import run
+from pretune.tasks.task import Task, open_task
+from pretune.text.records import Record
+
+HEAD_TASKS = {"sequence": "classify", "token": "tag"}
+
+
+def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
+    """The task a model was fine-tuned for: as its manifest says, or as the head of a Hugging Face model implies.
+
+    name: what the caller calls it; InputError where the model is for another. A model from elsewhere with a classifying
+    head may be called classify or pair.
+    """
+    told = bundle.manifest.get("task")
+    if told is not None:
+        if name is not None and name.replace("_", "-") != told["name"].replace("_", "-"):
+            raise InputError(f"this model was fine-tuned for {told['name']}, not for {name}")
+        return told["name"], open_task(told["name"], told["settings"])
+    for spec in bundle.specs:
+        if spec.kind in HEAD_TASKS:
+            if spec.problem == "multi_label_classification":
+                raise InputError("this model gives several labels a text, which no task here does yet")
+            if spec.problem == "regression":
+                found = "regress"
+            else:
+                found = "pair" if name == "pair" and spec.kind == "sequence" else HEAD_TASKS[spec.kind]
+            if name is not None and name != found:
+                raise InputError(f"this model's head is for {found}, not for {name}")
+            settings = {} if found == "regress" else {"labels": spec.labels}
+            return found, open_task(found, settings)
+    raise InputError("this model has no head for a task: fine-tune it first (pretune finetune)")
+
+
+def predict(bundle: Bundle, inputs: Sequence[Any]) -> list[Any]:
+    """What the model's task says of each input: a text, a pair of texts, a list of words, or a mapping of columns."""
+    _, task = task_of(bundle)
+    return predict_records(bundle, task, [_record(one, number) for number, one in enumerate(inputs)])
+
+
+def predict_records(bundle: Bundle, task: Task, records: Sequence[Record]) -> list[Any]:
+    """A prediction for each record, in order; labels are not looked at."""
+    return run.predict(bundle.model, task, records, bundle.tokenizer, bundle.template, bundle.max_length)
+
+
+def _record(given: Any, number: int) -> Record:
+    if isinstance(given, str):
+        return Record({"text": given}, "input", number + 1)
+    if isinstance(given, tuple) and len(given) == 2 and all(isinstance(part, str) for part in given):
+        return Record({"text": given[0], "text_b": given[1]}, "input", number + 1)
+    if isinstance(given, Mapping):
+        return Record(given, "input", number + 1)
+    if isinstance(given, list) and all(isinstance(word, str) for word in given):
+        return Record({"words": given}, "input", number + 1)
+    raise InputError(f"input {number} is neither a text, a pair of texts, a list of words nor a mapping: {given!r:.80}")
