@@ -32,10 +32,12 @@ def read_weights(
     num_layers = model.body.config.num_layers
     fresh: list[str] = []
     used: set[str] = set()
+    covered: set[str] = set()
     parts = [(part, True) for part in (layout.body, layout.pooler) if part is not None]
     parts += [part for spec in specs for part in _head_parts(layout, tensors, spec, present)]
     for part, is_read in parts:
         rules = files.expanded(part, num_layers, tensors)
+        covered |= {rule.ours for rule in rules}
         given = to_ours(rules, file if is_read else {})
         missing = [rule for rule in rules if rule.ours not in given]
         is_optional = may_be_fresh and part is not layout.body
@@ -44,6 +46,7 @@ def read_weights(
         _fill(rules, tensors, given)
         fresh += [rule.ours for rule in missing]
         used |= names_read(rules) if is_read else set()
+    assert covered == tensors.keys(), f"no rule fills {sorted(tensors.keys() - covered)}"
     asked = files.raw_names(part for part, is_read in parts if is_read)
     return fresh, _unread(layout, file.keys() - used, asked, may_be_fresh)
 
