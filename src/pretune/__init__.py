@@ -1,8 +1,8 @@
 """pretune: pre-train, fine-tune and honestly measure language models of your own, in Hugging Face format.
 
 The names below are the face that outside code relies on; each is imported when first used, so that `import pretune`
-costs nothing. The rooms behind it, by rank (a folder imports itself and lower ranks): core; text, nn, metrics; tokenizers,
-objectives, families; corpus, checkpoint; train, adapt; tasks; evaluate; recipes; verbs; cli.
+costs nothing. The rooms behind it, by rank (a folder imports itself and lower ranks): core; text, nn, metrics;
+tokenizers, objectives, families; corpus, checkpoint; train, adapt; tasks; evaluate; recipes; verbs; cli.
 """
 
 from importlib import import_module

@@ -103,7 +103,8 @@ class Bundle:
 
         def write(folder: Path) -> None:
             write_model(folder, config, weights, self.manifest | about | {"heads": [_as_json(s) for s in self.specs]})
-            self.tokenizer.save(folder, model_max_length=self.max_length)
+            has_segments = self.model.body.config.num_segments > 0
+            self.tokenizer.save(folder, model_max_length=self.max_length, token_type_ids=has_segments)
 
         replace_folder(Path(directory).absolute(), write)
 

@@ -16,7 +16,7 @@ from pretune.evaluate.table import Cell, Table
 from pretune.evaluate.ticks import linear_ticks, log_ticks, tick_text
 
 WIDTH, HEIGHT = 760, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 32, 14, 48
+LEFT, RIGHT, TOP, BOTTOM = 84, 32, 14, 48
 NUM_COLOURS = 6
 DASHES = ("", "5 2", "8 3 2 3", "2 2")
 REFERENCE_DASHES = ("3 4", "10 4", "10 4 2 4")

@@ -1,7 +1,6 @@
 """report.html and card.md of a run, from what its files say."""
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,7 @@ def pretraining_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], corpu
         summary=f"A masked language model of {metrics['parameters']:,} parameters, pre-trained with pretune's recipe "
         f"{facts['recipe']}.",
         kind="pre-training",
-        command=command_of(facts),
+        command=facts["command"],
         data=tuple(data),
         settings={key: str(value) for key, value in settings.items()},
         cost=Cost(
@@ -99,11 +98,6 @@ def pretraining_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], corpu
         scores=(Score("fill-mask", "held-out part of the corpus", "loss (nats)", metrics["loss"]["valid"]),),
         limitations=(f"It was trained on sequences of up to {settings['max_length']} tokens.",),
     )
-
-
-def command_of(facts: Mapping[str, Any]) -> str:
-    """The command that made a run, from its run.yaml."""
-    return shlex.join(map(str, facts["command"]))
 
 
 def write_pages(out: Path, report: Report, card: Card) -> None:
@@ -186,7 +180,7 @@ def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcom
         name=f"{Path(str(facts['model'])).name} for {facts['task']}",
         summary=f"{facts['model']}, fine-tuned with pretune for the task {facts['task']}.",
         kind="fine-tuning",
-        command=command_of(facts),
+        command=facts["command"],
         data=tuple(data),
         settings={key: str(value) for key, value in settings.items()},
         cost=Cost(metrics["seconds"], settings["watts"], "the setting `watts`", facts["environment"]["device"]),

@@ -140,7 +140,7 @@ def _command(
     init: str | None,
     config: str | Path | None,
     settings: Sequence[str] | Mapping[str, Any],
-) -> list[str]:
+) -> str:
     """The command line that asks for the same run."""
     options = {"--corpus": corpus, "--out": out, "--init": init, "--config": config}
     return records.command(["pretrain", recipe], options, settings)

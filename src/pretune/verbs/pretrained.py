@@ -70,14 +70,15 @@ class Pretrained:
         if head not in self.model.heads:
             raise unknown("head", head, self.model.heads)
         whole = head in WHOLE_TEXT_HEADS
+        every_row = not whole or getattr(self.model.heads[head], "pooling", "row") == "mean"
 
         def compute(batch: Batch) -> list[Tensor]:
             sizes = np.empty(len(batch.source.lengths_N), np.int64)
-            sizes[batch.source.order_N] = 1 if whole else batch.source.lengths_N
+            sizes[batch.source.order_N] = batch.source.lengths_N if every_row else 1
             parts = torch.split(self.model(batch, heads=[head])[head], sizes.tolist())
             return [part[0] for part in parts] if whole else list(parts)
 
-        examples = [_reading(example, head, whole) for example in self._examples(texts, truncate)]
+        examples = [_reading(example, head, every_row, whole) for example in self._examples(texts, truncate)]
         return self._map(examples, compute)
 
     def embed(self, texts: Sequence[Text], pooling: str = "mean", *, truncate: bool = False) -> Floats:
@@ -183,9 +184,11 @@ def _as_given(packed: Sequence[Tensor], batch: Batch) -> list[Tensor]:
     return out
 
 
-def _reading(example: Example, head: str, whole: bool) -> Example:
-    rows = np.zeros(1, np.int64) if whole else np.arange(example.num_tokens)
-    return Example(source=example.source, predict={head: Targets(at_MK=rows[:, None])})
+def _reading(example: Example, head: str, every_row: bool, whole: bool) -> Example:
+    """The example read at its first row or at every row; of a text read as a whole, its rows are one group."""
+    rows = np.arange(example.num_tokens if every_row else 1)
+    group_M = np.zeros_like(rows) if whole else None
+    return Example(source=example.source, predict={head: Targets(at_MK=rows[:, None], group_M=group_M)})
 
 
 def _pool(hidden_PD: Tensor, pooling: str) -> Tensor:

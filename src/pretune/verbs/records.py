@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -58,15 +59,15 @@ def choose_device(threads: int | None) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def command(words: Sequence[str], options: Mapping[str, Any], settings: Sequence[str] | Mapping[str, Any]) -> list[str]:
+def command(words: Sequence[str], options: Mapping[str, Any], settings: Sequence[str] | Mapping[str, Any]) -> str:
     """The command line of a call: `pretune`, its words, the options that are not None, and its settings.
 
     >>> command(["pretrain", "bert-mini"], {"--corpus": "c", "--init": None}, {"optimizer": {"lr": 0.1}, "steps": 5})
-    ['pretune', 'pretrain', 'bert-mini', '--corpus', 'c', 'optimizer.lr=0.1', 'steps=5']
+    'pretune pretrain bert-mini --corpus c optimizer.lr=0.1 steps=5'
     """
     given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
     assignments = list(_flat(settings)) if isinstance(settings, Mapping) else list(settings)
-    return ["pretune", *words, *given, *assignments]
+    return shlex.join(["pretune", *words, *given, *assignments])
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

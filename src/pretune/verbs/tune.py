@@ -40,6 +40,8 @@ class FinetuneSettings(FitSettings):
     """The optimizer."""
     save_every_steps: Annotated[int, Field(ge=1)] = 500
     """A checkpoint is written after so many steps, and at the end."""
+    log_every_steps: Annotated[int, Field(ge=1)] = 1
+    """A line of metrics.jsonl after so many steps, and at the end."""
     adapt: str = "full"
     """Which weights train: full, or frozen (the head alone)."""
     task: dict[str, Any] = {}
