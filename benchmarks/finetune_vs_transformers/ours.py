@@ -1,0 +1,51 @@
+"""pretune's side: its settings, and a run that is scored."""
+
+from argparse import Namespace
+from typing import Any
+
+from finetune_vs_transformers.jobs import MODEL, Data, Job, scores_of
+from pretune.checkpoint.bundle import Bundle
+from pretune.core.hooks import Hook
+from pretune.verbs.tune import FinetuneSettings, tune
+
+
+def settings_of(job: Job, options: Namespace, seed: int) -> FinetuneSettings:
+    length = {"steps": options.steps} if options.mode == "losses" else {"epochs": options.epochs}
+    return FinetuneSettings(
+        seed=seed,
+        batch_size=options.batch_size,
+        max_length=job.max_length,
+        optimizer={"lr": options.lr},
+        schedule={"warmup": options.warmup},
+        **length,
+    )
+
+
+class Recorder(Hook):
+    """The loss of each step and the numbers of its examples."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.order: list[int] = []
+
+    def on_step(self, run: Any) -> None:
+        self.losses.append(run.loss)
+        self.order.extend(place.number for place in run.feed.places(run.step - 1))
+
+
+def run_pretune(data: Data, settings: FinetuneSettings) -> dict[str, Any]:
+    bundle = Bundle.load(MODEL, heads=[data.task.head_spec], seed=settings.seed)
+    tuned = tune(bundle, data.job.task, data.task, data.train, settings)
+    predictions = tuned.evaluate(data.test, settings.max_length).predictions
+    if data.job.task == "tag":
+        found: list[Any] = [[word["entity"] for word in sentence] for sentence in predictions]
+    else:
+        found = [prediction.get("label", prediction.get("value")) for prediction in predictions]
+    report = tuned.report
+    return {
+        "scores": scores_of(data, found),
+        "steps": report.steps,
+        "examples_per_second": report.steps * settings.batch_size / report.seconds,
+        "padding": 0.0,
+        "truncated": tuned.num_truncated,
+    }
