@@ -2,6 +2,7 @@
 
 config.py        TransformerConfig and its typed choices; imports no torch
 initial.py       weights from a seed: Normal or FanIn, each parameter from its own generator
+kernels/         products and layers faster than torch's usual path
 positions.py     Learned, Sinusoidal and Rotary positions as modules
 norms.py         LayerNorm with or without bias, RMSNorm
 feed_forward.py  MLP and gated feed-forward, the activations

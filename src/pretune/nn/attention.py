@@ -17,6 +17,7 @@ from pretune.core.stream import Stream
 from pretune.nn.config import Rotary as RotaryChoice
 from pretune.nn.config import TransformerConfig
 from pretune.nn.initial import Linear
+from pretune.nn.kernels.linear import linear
 from pretune.nn.layout import layout_of
 from pretune.nn.masks import is_causal, masks_of, narrowed
 from pretune.nn.norms import make_norm
@@ -105,8 +106,8 @@ class SelfAttention(nn.Module):
             maps = [self._maps(self.qkv(x_TD), stream, ("query", "key", "value"))]
         else:
             weights, biases = self._split()
-            q_RD = F.linear(take(x_TD, rows_R), weights[0], biases[0])
-            kv_TX = F.linear(x_TD, weights[1], biases[1])
+            q_RD = linear(take(x_TD, rows_R), weights[0], biases[0])
+            kv_TX = linear(x_TD, weights[1], biases[1])
             maps = [self._maps(q_RD, read, ("query",)), self._maps(kv_TX, stream, ("key", "value"))]
         rate = self.dropout if self.training else 0.0
         mixed_RHE = attend_maps(maps, read, stream, self.window, None, rate)

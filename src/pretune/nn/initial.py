@@ -9,16 +9,20 @@ from torch import Tensor, nn
 
 from pretune.core.randomness import derive_seed
 from pretune.nn.config import FanIn, Init
+from pretune.nn.kernels.linear import linear
 
 
 class Linear(nn.Linear):
-    """torch's linear map, empty until `initialise`.
+    """torch's linear map by our kernel, empty until `initialise`.
 
     fused_rows: row counts of the maps that are fused in this one, (d, d, d) for queries, keys and values; () if it is
     a single map. An optimizer that treats a matrix as a whole (Muon) needs it.
     """
 
     fused_rows: tuple[int, ...] = ()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
 
     def reset_parameters(self) -> None:
         """Leaves the weights as they are."""

@@ -14,5 +14,6 @@ console.py      what a verb tells while it works
 records.py      run.yaml, metrics.json, and facts about the machine
 pages.py        report.html and card.md of a run
 quickstart.py   the whole main job on the bundled text
+quickstart_tagging.py   its comparison of four taggers
 quickstart_data/  the bundled text, its licences and provenance
 """

@@ -1,0 +1,4 @@
+"""Products and layers where torch's usual path is not the fastest; each equals a plain version up to rounding.
+
+linear.py   the linear map through oneDNN on CPUs with AVX-512
+"""
