@@ -14,10 +14,11 @@ not for other test examples.
 
 Each side tokenizes, batches and trains by its own code; predictions are scored by the same (sklearn, scipy). Where the
 sides differ by design: pretune packs, the Trainer pads to the batch's longest; a step of pretune takes from two epochs
-at their border, the Trainer ends an epoch with a smaller batch; of a pair that is too long in both texts, pretune
-leaves the odd token to the first text (as BERT's code), transformers to the longer (mode losses stops if an input
-differs). STS-B's values are trained as they are on both sides; --own-defaults gives each side its own instead: pretune
-standardises them, and the Trainer has epsilon 1e-8 and no weight decay.
+at their border, the Trainer ends an epoch with a smaller batch; of a warm-up given as a share, the Trainer rounds the
+steps up (mode losses gives both a whole number); where both texts of a pair are too long, pretune leaves the odd token
+to the first (as BERT's code), transformers to the longer, or the second (mode losses stops if an input differs; in
+these files none does). STS-B's values are trained as they are on both sides; --own-defaults gives each side its own
+instead: pretune standardises them, and the Trainer has epsilon 1e-8 and no weight decay.
 """
 
 import argparse

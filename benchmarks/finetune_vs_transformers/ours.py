@@ -1,5 +1,6 @@
 """pretune's side: its settings, and a run that is scored."""
 
+import math
 from argparse import Namespace
 from typing import Any
 
@@ -10,13 +11,16 @@ from pretune.verbs.tune import FinetuneSettings, tune
 
 
 def settings_of(job: Job, options: Namespace, seed: int) -> FinetuneSettings:
-    length = {"steps": options.steps} if options.mode == "losses" else {"epochs": options.epochs}
+    """For equal losses the warm-up is a whole number of steps: of a share, transformers rounds the steps up."""
+    length, warmup = {"epochs": options.epochs}, options.warmup
+    if options.mode == "losses":
+        length, warmup = {"steps": options.steps}, math.ceil(options.warmup * options.steps)
     return FinetuneSettings(
         seed=seed,
         batch_size=options.batch_size,
         max_length=job.max_length,
         optimizer={"lr": options.lr},
-        schedule={"warmup": options.warmup},
+        schedule={"warmup": warmup},
         **length,
     )
 
