@@ -19,7 +19,7 @@ LEAST_PRODUCTS = 1 << 20
 """Multiplications from which the call pays: below, oneDNN's overhead of some 10 microseconds is more than it saves."""
 
 _HAS_IT = (
-    torch.backends.mkldnn.is_available()
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     and torch.backends.cpu.get_cpu_capability() == "AVX512"
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
@@ -41,7 +41,7 @@ def _pays(x_TI: Tensor, weight_OI: Tensor) -> bool:
         and x_TI.device.type == weight_OI.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+        and not torch._C._is_tracing()
         and bool(torch.backends.mkldnn.enabled)
     )
 
@@ -49,6 +49,13 @@ def _pays(x_TI: Tensor, weight_OI: Tensor) -> bool:
 def _product(a_RI: Tensor, b_CI: Tensor, bias_C: Tensor | None = None) -> Tensor:
     """a b' + bias. Transposed views are read where they lie."""
     return torch.ops.mkldnn._linear_pointwise(a_RI, b_CI, bias_C, "none", [], "")  # type: ignore[no-any-return]
+
+
+def _weight_gradient(grad_TO: Tensor, x_TI: Tensor) -> Tensor:
+    """grad' x, [O, I]. oneDNN lays its first matrix out anew where it is transposed: let it be the narrower one."""
+    if grad_TO.shape[1] > x_TI.shape[1]:
+        return _product(x_TI.t(), grad_TO.t()).t().contiguous()
+    return _product(grad_TO.t(), x_TI.t())
 
 
 class _Linear(torch.autograd.Function):
@@ -66,6 +73,6 @@ class _Linear(torch.autograd.Function):
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
             _product(grad_TO, weight_OI.t()) if needs_x else None,
-            _product(grad_TO.t(), x_TI.t()) if needs_weight else None,
+            _weight_gradient(grad_TO, x_TI) if needs_weight else None,
             grad_TO.sum(0) if needs_bias else None,
         )

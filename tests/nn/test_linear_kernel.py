@@ -1,0 +1,67 @@
+"""The oneDNN linear map against torch's, forward and backward, and where it is not used."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pretune.nn.kernels import linear as kernel
+
+LARGE = [(2010, 128, 384, True), (2010, 320, 128, False), (396, 128, 4096, True), (8193, 16, 9, True)]
+
+
+def values(rows, inputs, outputs, bias):
+    generator = torch.Generator().manual_seed(1)
+    shapes = [(rows, inputs), (outputs, inputs), *([(outputs,)] * bias)]
+    return [torch.randn(shape, generator=generator).requires_grad_(True) for shape in shapes]
+
+
+def both(tensors, grad):
+    results = []
+    for function in (kernel.linear, F.linear):
+        given = [tensor.detach().clone().requires_grad_(True) for tensor in tensors]
+        out = function(*given)
+        results.append([out.detach(), *torch.autograd.grad(out, given, grad(out))])
+    return results
+
+
+@pytest.mark.parametrize("shape", LARGE)
+@pytest.mark.parametrize("grad", [torch.ones_like, lambda out: torch.ones(()).expand_as(out)])
+def test_it_equals_torchs_forward_and_backward(shape, grad):
+    ours, plain = both(values(*shape), grad)
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=3e-4)
+        assert mine.is_contiguous()
+
+
+def test_strided_inputs_and_weights_are_read_right():
+    x, weight = torch.randn(600, 2, 64)[:, 1], torch.randn(64, 96).t()
+    torch.testing.assert_close(kernel.linear(x, weight), F.linear(x, weight), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.skipif(not kernel._HAS_IT, reason="this CPU has no AVX-512, or torch no oneDNN")
+def test_it_is_used_for_large_fp32_maps_on_the_cpu_only():
+    x, weight = torch.zeros(512, 64), torch.zeros(64, 64)
+    assert kernel._pays(x, weight)
+    assert not kernel._pays(x[:8], weight)
+    assert not kernel._pays(x.bfloat16(), weight.bfloat16())
+    assert not kernel._pays(x.double(), weight.double())
+    assert not kernel._pays(x.view(8, 64, 64), weight)
+    assert not kernel._pays(x.to("meta"), weight.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not kernel._pays(x, weight)
+
+
+@pytest.mark.skipif(not kernel._HAS_IT, reason="this CPU has no AVX-512, or torch no oneDNN")
+def test_it_can_be_turned_off_where_torch_is_told_not_to_use_onednn(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    try:
+        assert not kernel._pays(torch.zeros(512, 64), torch.zeros(64, 64))
+    finally:
+        torch._C._set_mkldnn_enabled(True)
+
+
+def test_gradients_that_nobody_needs_are_not_computed():
+    x, weight, bias = values(2010, 128, 384, True)
+    x.requires_grad_(False)
+    kernel.linear(x, weight, bias.detach()).sum().backward()
+    assert x.grad is None and weight.grad is not None
