@@ -20,15 +20,17 @@ def no_sentences(start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int
 def test_equal_documents_stay_together(documents: list[tuple[int, int]], fraction: float) -> None:
     lengths = np.array([1 + 3 * kind for kind, _ in documents])
     hashes = np.array([kind * 2**60 + 5 for kind, _ in documents], np.uint64)
-    try:
-        held = hold_out(np.cumsum(lengths), hashes, fraction, no_sentences)
-    except InputError:
-        return  # no kind of document is small enough, and there is no sentence to cut at
+    if len(set(lengths.tolist())) == 1:
+        with pytest.raises(InputError, match="nothing can be held out"):
+            hold_out(np.cumsum(lengths), hashes, fraction, no_sentences)
+        return
+    held = hold_out(np.cumsum(lengths), hashes, fraction, no_sentences)
     assert held.rule == "documents"
     sizes = [set((ranges[:, 1] - ranges[:, 0]).tolist()) for ranges in (held.train, held.valid)]
     assert not sizes[0] & sizes[1] and len(held.train) + len(held.valid) == len(documents)
     share = (held.valid[:, 1] - held.valid[:, 0]).sum() / lengths.sum()
-    assert 0.5 * fraction <= share <= 1.5 * fraction
+    of_kinds = [lengths[lengths == length].sum() / lengths.sum() for length in set(lengths.tolist())]
+    assert 0.5 * fraction <= share <= 1.5 * fraction or share == min(of_kinds)
 
 
 def test_a_document_goes_where_it_went_before_when_others_are_added() -> None:
@@ -51,6 +53,30 @@ def test_tails_are_cut_at_the_nearest_sentence() -> None:
     assert held.rule == "documents" and held.valid.tolist() == [[200, 210]]
     held = hold_out(np.array([100, 200]), np.array([1, 2], np.uint64), 0.1, sentences_in)
     assert held.rule == "tails"
+    assert held.train.tolist() == [[0, 88], [100, 200]] and held.valid.tolist() == [[88, 100]]
+    held = hold_out(np.array([100, 200]), np.array([1, 2], np.uint64), 0.3, sentences_in)
     assert held.train.tolist() == [[0, 88], [100, 150]] and held.valid.tolist() == [[88, 100], [150, 200]]
     with pytest.raises(InputError, match="nothing can be held out"):
         hold_out(np.array([100]), np.array([1], np.uint64), 0.1, no_sentences)
+
+
+@pytest.mark.parametrize(("num_documents", "held_out"), [(2, 0.25), (30, 1 / 60), (60, 1 / 60), (90, 1 / 90)])
+def test_documents_of_two_sentences_do_not_lose_half_of_the_text(num_documents: int, held_out: float) -> None:
+    """1 % of thirty documents is less than a sentence: one end is held out, or one document, not thirty ends."""
+    starts = np.arange(0, 20 * num_documents, 10)
+
+    def sentences_in(start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return starts[(starts >= start) & (starts < end)]
+
+    hashes = np.random.default_rng(0).permutation(num_documents).astype(np.uint64)
+    held = hold_out(np.arange(20, 20 * num_documents + 1, 20), hashes, 0.01, sentences_in)
+    share = (held.valid[:, 1] - held.valid[:, 0]).sum() / (20 * num_documents)
+    assert share <= held_out
+    assert (held.valid[:, 1] - held.valid[:, 0]).sum() + (held.train[:, 1] - held.train[:, 0]).sum() == (
+        20 * num_documents
+    )
+
+
+def test_without_sentences_the_shortest_document_is_held_out() -> None:
+    held = hold_out(np.array([100, 130, 230]), np.array([3, 2, 1], np.uint64), 0.01, no_sentences)
+    assert held.rule == "documents" and held.valid.tolist() == [[100, 130]]

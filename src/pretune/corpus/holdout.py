@@ -2,8 +2,10 @@
 
 Whole documents are held out, in the order of a hash of their text, until they hold the wanted share of the tokens;
 equal documents go together, and a document that would bring the share past half as much again is passed over. Where
-that gives less than half of the wanted share (few or large documents), the end of every document is held out instead,
-from a sentence's start on, and counts as a document.
+that gives less than half of the wanted share (few or large documents), there are two other ways, and the one that comes
+nearer to the share is taken: the shortest document (with its equals), or the ends of documents, each from a sentence's
+start on, which then count as documents: of every document, or, where that is past half as much again, of some, chosen
+as whole documents are. So a share that the text cannot give is missed by as little as can be.
 """
 
 from collections.abc import Callable
@@ -41,32 +43,60 @@ def hold_out(
     if fraction == 0:
         return Holdout(ranges, ranges[:0], "none")
     wanted = fraction * float(ends_D[-1])
-    chosen_D = _whole_documents(ranges, hashes_D, wanted)
-    held = int((ranges[chosen_D, 1] - ranges[chosen_D, 0]).sum())
-    if held >= wanted / 2 and not chosen_D.all():
-        return Holdout(ranges[~chosen_D], ranges[chosen_D], "documents")
-    cut_D = np.array([_cut(start, end, fraction, sentences_in) for start, end in ranges.tolist()])
-    tails = cut_D < ranges[:, 1]
-    if not tails.any():
-        raise InputError("nothing can be held out for validation: give more text, or a valid fraction of 0")
-    return Holdout(np.stack([ranges[:, 0], cut_D], axis=1), np.stack([cut_D, ranges[:, 1]], axis=1)[tails], "tails")
-
-
-def _whole_documents(ranges: Ranges, hashes_D: NDArray[np.uint64], wanted: float) -> NDArray[np.bool_]:
-    chosen_D = np.zeros(len(ranges), np.bool_)
     order = np.argsort(hashes_D, kind="stable")
-    lengths = (ranges[:, 1] - ranges[:, 0])[order]
     firsts = np.flatnonzero(np.diff(hashes_D[order], prepend=~hashes_D[order[:1]]) != 0)
-    sizes = np.add.reduceat(lengths, firsts)
-    lasts = np.append(firsts[1:], len(order))
+    sizes = np.add.reduceat((ranges[:, 1] - ranges[:, 0])[order], firsts)
+    chosen_D = np.zeros(len(ranges), np.bool_)
+    chosen_D[order] = np.repeat(_fill(sizes, wanted), np.diff(firsts, append=len(order)))
+    if wanted / 2 <= _held(ranges[chosen_D]) and not chosen_D.all():
+        return Holdout(ranges[~chosen_D], ranges[chosen_D], "documents")
+    cut_D = _tails(ranges, order, fraction, wanted, sentences_in)
+    tails = np.stack([cut_D, ranges[:, 1]], axis=1)
+    shortest = int(sizes.argmin())
+    has_tails = bool((cut_D < ranges[:, 1]).any())
+    if len(sizes) > 1 and (not has_tails or sizes[shortest] - wanted < abs(_held(tails) - wanted)):
+        chosen_D = hashes_D == hashes_D[order[firsts[shortest]]]
+        return Holdout(ranges[~chosen_D], ranges[chosen_D], "documents")
+    if not has_tails:
+        raise InputError("nothing can be held out for validation: give more text, or a valid fraction of 0")
+    return Holdout(np.stack([ranges[:, 0], cut_D], axis=1), tails[cut_D < ranges[:, 1]], "tails")
+
+
+def _held(ranges: Ranges) -> int:
+    return int((ranges[:, 1] - ranges[:, 0]).sum())
+
+
+def _fill(sizes: NDArray[np.int64], wanted: float) -> NDArray[np.bool_]:
+    """Which are taken, in order, until they hold `wanted`; none that would bring them past half as much again."""
+    taken = np.zeros(len(sizes), np.bool_)
     held = 0
-    for first, last, size in zip(firsts.tolist(), lasts.tolist(), sizes.tolist(), strict=True):
+    for number, size in enumerate(sizes.tolist()):
         if held >= wanted:
             break
         if held + size <= 1.5 * wanted:
-            chosen_D[order[first:last]] = True
+            taken[number] = True
             held += size
-    return chosen_D
+    return taken
+
+
+def _tails(
+    ranges: Ranges,
+    order: NDArray[np.int64],
+    fraction: float,
+    wanted: float,
+    sentences_in: Callable[[int, int], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """[D] where the end that is held out of each document begins; the document's end where nothing is."""
+    cut_D = np.array([_cut(start, end, fraction, sentences_in) for start, end in ranges.tolist()])
+    sizes = (ranges[:, 1] - cut_D)[order]
+    if sizes.sum() <= 1.5 * wanted:
+        return cut_D
+    taken = _fill(sizes, wanted)
+    if sizes[taken].sum() < wanted / 2:
+        taken[:] = False
+        taken[np.where(sizes > 0, sizes, sizes.max()).argmin()] = True
+    cut_D[order[~taken]] = ranges[order[~taken], 1]
+    return cut_D
 
 
 def _cut(start: int, end: int, fraction: float, sentences_in: Callable[[int, int], NDArray[np.int64]]) -> int:
