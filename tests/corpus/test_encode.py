@@ -57,6 +57,16 @@ def test_equals_encode(name: str) -> None:
     check(encoder, ["", "\n", TEXT, TEXT + "\n" + TEXT, " ", "the\n\n  cat", "中\n b", "a \u0301\n b"])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_special_tokens_spelled_out_are_text(name: str) -> None:
+    trained = tokenizer(name)
+    text = "the [MASK] cat[SEP] [CLS] \n[PAD]"
+    found = Encoder(trained).encode([Unit(text)]).ids_T
+    structure = {number for role, number in trained.special_ids.items() if role != "unk"}
+    assert structure & set(trained.encode(text).ids_P.tolist())
+    assert not structure & set(found.tolist())
+
+
 @pytest.mark.parametrize("limit", ["MAX_CACHE_CHARS", "MAX_CACHE_PIECES"])
 def test_cache_that_overflows_changes_nothing(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     encoder = Encoder(tokenizer("byte-bpe"))
@@ -116,7 +126,7 @@ def test_greedy_added_tokens_are_seen_in_their_context() -> None:
 
     backend = Backend(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=False)])
+    backend.add_tokens([AddedToken("<mask>", lstrip=True, normalized=False)])
     encoder = Encoder(Tokenizer(backend))
     check(encoder, ["a  <mask> a", "a a"])
     assert is_local({"normalizer": None, "pre_tokenizer": {"type": "BertPreTokenizer"}, "added_tokens": []})

@@ -232,5 +232,17 @@ def test_other_pre_tokenisers_are_followed():
 
 
 def test_no_torch():
-    code = "import sys, pretune.tokenizers.train, pretune.tokenizers.cache; assert 'torch' not in sys.modules"
+    code = "import sys, pretune.tokenizers.train, pretune.corpus.encode; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS)
+def test_literal_reads_special_tokens_as_text(kinds, kind):
+    tokenizer = kinds[kind]
+    text = "a [MASK] b"
+    literal = tokenizer.literal()
+    assert tokenizer.special_ids["mask"] in tokenizer.encode(text).ids_P
+    assert tokenizer.special_ids["mask"] not in literal.encode(text).ids_P
+    assert tokenizer.special_ids["mask"] in tokenizer.encode(text).ids_P  # the copy changed nothing
+    assert literal.fingerprint == tokenizer.fingerprint
+    assert literal.encode("a b").ids_P.tolist() == tokenizer.encode("a b").ids_P.tolist()

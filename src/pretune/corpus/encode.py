@@ -1,4 +1,7 @@
-"""Blocks of text to ids, word marks and sentence marks. The ids are those of `Tokenizer.encode`.
+"""Blocks of text to ids, word marks and sentence marks. The ids are those of `Tokenizer.literal().encode`.
+
+A special token that a text spells out ("[SEP]" on a page about BERT) is text: no id of a corpus stands for structure
+that is not there. [UNK] alone comes from text, where the tokenizer does not know it.
 
 A cache makes it fast: a text is cut before every run of spaces and line feeds that follows a visible character. Where
 no pre-token reaches over such a place (all kinds pretune trains, and BERT's and GPT-2's), each piece of text can be
@@ -61,7 +64,7 @@ class Encoder:
     """Encodes blocks with one tokenizer. What it gives does not depend on what it encoded before."""
 
     def __init__(self, tokenizer: Tokenizer, language: str | None = None) -> None:
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer.literal()
         self.language = language
         self.dtype = id_dtype(tokenizer.vocab.size)
         layout = json.loads(tokenizer.backend.to_str())
@@ -73,7 +76,7 @@ class Encoder:
         self.greedy_tokens = tuple(
             token["content"]
             for token in layout["added_tokens"]
-            if self.adds_space or _looks_around(token) or re.search(r"\s", token["content"])
+            if not token["special"] and (self.adds_space or _looks_around(token) or re.search(r"\s", token["content"]))
         )
         self._clear()
 

@@ -2,7 +2,7 @@
 
 A word starts where the pre-tokeniser starts one (BERT's words and punctuation, GPT-2's pattern) and at every piece with
 SentencePiece's ▁, for tokenizers without such a pre-tokeniser. A special token written out in a text ("[MASK]") becomes
-that token, as in the original BERT code; `Vocab.is_special_V` keeps objectives off it.
+that token, as in Hugging Face's tokenizers and unlike the original BERT code; `literal` reads it as ordinary text.
 """
 
 import hashlib
@@ -82,6 +82,12 @@ class Tokenizer:
         if byte_level is not None:
             config["add_prefix_space"] = bool(byte_level["add_prefix_space"])
         write_folder(folder, self._text, self.special_tokens, config)
+
+    def literal(self) -> "Tokenizer":
+        """A copy for text that nobody wrote for a model, a corpus: "[MASK]" in it is a word between brackets."""
+        copy = _unpickle(self._text, self.special_tokens, self.model_max_length)
+        copy.backend.encode_special_tokens = True
+        return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._text, self.special_tokens, self.model_max_length)
