@@ -220,3 +220,34 @@ def test_every_shared_table_reads() -> None:
     for path in names:
         if path.stat().st_size < 1 << 20:
             assert read_records(path), path
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [(r'{"text": "cut \ud83d off"}', "half a surrogate pair"), (r'{"text": "a\u0000b"}', "NUL byte")],
+)
+def test_what_only_escapes_can_say(tmp_path: Path, line: str, reason: str) -> None:
+    path = write(tmp_path / "a.jsonl", r'{"text": "\ud83d\ude00 \\ud83d"}' + f"\n{line}\n")
+    for read in (read_documents, read_records):
+        with pytest.raises(InputError, match=rf"a\.jsonl:2: {reason}"):
+            list(read(path))
+        skipped: Counter[str] = Counter()
+        assert len(list(read(path, on_error="skip", skipped=skipped))) == 1 and skipped == {reason: 1}
+    assert read_records(write(path, r'{"text": "\ud83d\ude00 \\ud83d"}'))[0]["text"] == "\U0001f600 \\ud83d"
+
+
+def test_an_open_quote_loses_its_line_and_no_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'text,label\na,1\n"b,2\nc,3\n"d\nd",4\n"e"e,5\n' + '"f"f,6\n' * 20_000 + "g,7\n")
+    skipped: Counter[str] = Counter()
+    found = read_records(path, on_error="skip", skipped=skipped)
+    assert [(record["text"], record["label"], record.line) for record in found][:1] == [("a", "1", 2)]
+    assert [record["text"] for record in found] == ["a", "c", "d\nd", "g"]
+    assert skipped == {"quotes": 20_002}
+
+
+def test_json_files_are_not_taken_for_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", '[{"text": "a"}]')
+    for read in (read_documents, read_records):
+        with pytest.raises(InputError, match=r"a\.json: .*name it \.jsonl"):
+            list(read(path))
+    assert [d.text for d in read_documents(path, format="txt")] == ['[{"text": "a"}]']

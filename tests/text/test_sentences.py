@@ -18,6 +18,18 @@ CASES = [
     ("en", ["He fled (in 1840.)", "(She stayed.)", "The U.S. Army came."]),
     ("de", ["Am 3. Oktober kam Hr. Dr. Meier, z.B. aus Bonn.", "Er ging.", "„Wohin?“ fragte sie.", "Nr. 5 lebt."]),
     ("fr", ["M. Dupont et Mme. Curie sont là.", "« Oui ! » dit-il.", "C'est l'art.", "Voilà !"]),
+    (
+        "fr",
+        [
+            "— Vous partez ?",
+            "— Non !",
+            "« Non. »",
+            "Elle sortit à 10 h. 30.",
+            "« Ah ! mon Dieu !\u00a0»",
+            "J.-J. tomba.",
+        ],
+    ),
+    ("de", ["»Was?« rief er.", "»Ja!«", "»Nein!«", "„Nein.“", "Hrn. Schmidt geht's gut."]),
     (None, ["Dr. Who met Mme. Curie.", "Fine."]),
 ]
 

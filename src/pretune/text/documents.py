@@ -139,10 +139,12 @@ def _table_parts(path: str, kind: str, column: str, faults: Faults, max_line_byt
     for number, row in read_rows(path, kind, faults, needed=[column], max_line_bytes=max_line_bytes):
         if column not in row:
             if kind != "jsonl":
-                raise missing_columns(path, [column], list(row))
+                raise missing_columns(path, [column], list(row), "column=NAME")
             faults.report(path, number, "missing value", f"no {column!r} in the object")
         elif not isinstance(text := row[column], str):
             faults.report(path, number, "wrong type", f"{column!r} is {type(text).__name__}, not text")
+        elif "\0" in text:
+            faults.report(path, number, "NUL byte", f"in {column!r}")
         elif text.strip():
             yield Part(text.replace("\r\n", "\n").strip("\n"), path, number, True)
         else:

@@ -18,6 +18,7 @@ ADVICE: Mapping[str, str] = {
     "NUL byte": "the file is binary or damaged; remove the byte, or skip such lines",
     "line too long": "break the line, raise max_line_bytes, or skip such lines",
     "invalid JSON": "write one JSON object a line, or skip such lines",
+    "half a surrogate pair": "not valid Unicode; write the other half too, or skip such lines",
     "not an object": 'write {"text": ...} on each line, or skip such lines',
     "wrong number of cells": "give every row as many cells as the header, or skip such rows",
     "quotes": 'close every quote and double those inside a quoted cell (""), or skip such rows',
@@ -52,13 +53,12 @@ def faults_for(on_error: OnError, skipped: Counter[str] | None) -> Faults:
     return Faults(on_error) if skipped is None else Faults(on_error, skipped)
 
 
-def missing_columns(path: str | Path, missing: list[str], present: list[str], kind: str = "column") -> InputError:
-    """An error about columns a file does not have."""
+def missing_columns(path: str | Path, missing: list[str], present: list[str], option: str | None = None) -> InputError:
+    """An error about columns a file does not have. option: what names one, with NAME for its name."""
     names = ", ".join(repr(name) for name in missing)
-    first = missing[0]
     return bad_line(
         path,
         1,
-        f"no {kind} {names}; the file has {', '.join(map(repr, present)) or 'none'}",
-        f"rename it in the file, or say which one it is, for example columns.{first}=NAME",
+        f"no column {names}; the file has {', '.join(map(repr, present)) or 'none'}",
+        f"rename it in the file, or say which one it is, for example {option or f'columns.{missing[0]}=NAME'}",
     )

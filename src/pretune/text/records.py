@@ -109,6 +109,8 @@ def _problem(
     for name in TEXTS:
         if name in values and values[name] is not None and not isinstance(values[name], str):
             return "wrong type", f"{name!r} is {type(values[name]).__name__}, not text"
+        if "\0" in (values.get(name) or ""):
+            return "NUL byte", f"in {name!r}"
     for name in required:
         value = values[name]
         if value is None or (

@@ -7,7 +7,7 @@
 3. A single full stop does not end a sentence after
    - a title or another abbreviation that is always followed by something (Mr., Dr., e.g., z.B., Mme),
    - an abbreviation that counts (No., Nr., p., fig., vol.) before a digit,
-   - one capital letter (an initial), or letters with stops between them (J.R., U.S.), except a.m. and p.m.,
+   - one capital letter (an initial), or letters with stops between them (J.R., J.-J., U.S.), except a.m. and p.m.,
    - the only word so far if it is a number or a letter ("1. First, ..."),
    - in German, a number of one or two digits (an ordinal: am 3. Oktober).
 
@@ -19,26 +19,27 @@ from collections.abc import Iterator
 
 from pretune.core.errors import unknown
 
-_CLOSERS = "\"'”’»›)\\]}」』】〉》）"
+_CLOSERS = "\"'”’»›“‘«‹)\\]}」』】〉》）"  # “ and « close a German quotation: „Nein.“ »Ja.«
 _OPENERS = "\"'“”‘’„‚«»‹›([{「『【〈《（¿¡*_—–- \t\u00a0"
+_FRENCH_CLOSER = r"[ \u00a0\u202f]»(?=[\s.,;:)]|\Z)"  # a German opening » has no space behind it
 _BORDER = re.compile(
-    rf"([.!?…。！？｡\n])(?:(?<=\n)|([.!?…。！？｡]*[{_CLOSERS}]*))(\s*)",
+    rf"([.!?…。！？｡\n])(?:(?<=\n)|([.!?…。！？｡]*[{_CLOSERS}]*(?:{_FRENCH_CLOSER})?))(\s*)",
 )
 _ALWAYS = frozenset("。！？｡\n")
 _NUMBER_OR_LETTER = re.compile(r"\(?(?:\d+|[IVXLC]+|\w)\Z")
-_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]\Z")
+_DOTTED = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]\Z")
 
 _TITLES = {
     "en": "mr mrs ms messrs dr prof rev hon st sir capt col gen lieut lt sgt maj gov sen rep pres supt cpl pvt mt ft "
     "esq jun jr sr bros viz vs cf approx dept e.g i.e al",
-    "de": "hr fr frl dr prof dipl ing hl bzw ca evtl ggf inkl sog vgl z.b d.h u.a z.t i.d.r o.ä u.ä v.a geb gest bspw "
-    "einschl gegr z d h u a i.a m.e s.o s.u st",
+    "de": "hr hrn frhr fr frl dr prof dipl ing hl bzw ca evtl ggf inkl sog vgl z.b d.h u.a z.t i.d.r o.ä u.ä v.a geb gest "
+    "bspw einschl gegr z d h u a i.a m.e s.o s.u st",
     "fr": "m mm mme mmes mlle mlles mgr me dr pr st ste cf c.-à-d env p.ex apr av",
 }
 _COUNTING = {
     "en": "no nos vol vols p pp fig figs ch chap art sec eq ed op jan feb mar apr jun jul aug sep sept oct nov dec",
     "de": "nr nrn bd s abb art kap tab ziff abs jan feb apr aug sept okt nov dez tel",
-    "fr": "n no nos vol p pp fig chap art t janv févr avr juill sept oct nov déc tél",
+    "fr": "h n no nos vol p pp fig chap art t janv févr avr juill sept oct nov déc tél",
 }
 _FINAL = frozenset({"a.m", "p.m"})
 LANGUAGES = tuple(_TITLES)

@@ -2,7 +2,8 @@
 
 TSV has a header and no quoting (QUOTE_NONE): a tab always ends a cell, a line end always ends a row, and a quote is an
 ordinary character. CSV has a header and the usual quoting (RFC 4180): a quoted cell may hold commas, line ends and
-doubled quotes. Wholly blank lines are ignored in both. A row with too few or too many cells is an error.
+doubled quotes; where quotes are wrong, the line is at fault and the next one begins a row. Wholly blank lines are
+ignored in both. A row with too few or too many cells is an error.
 
 CoNLL: a token and its tag a line, separated by a tab (or, where the first line has none, by spaces: CoNLL-2003), a
 blank line between sentences. The first column holds the tokens, the last one the tags, unless numbered otherwise from
@@ -12,6 +13,8 @@ before the first token.
 
 import csv
 import json
+import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,8 @@ FORMATS = {
 """Suffix (before .gz or .zst) -> format."""
 
 Row = dict[str, Any]
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def format_of(path: str | Path, given: str | None = None, default: str | None = None) -> str:
@@ -42,7 +47,10 @@ def format_of(path: str | Path, given: str | None = None, default: str | None = 
         if given not in FORMATS.values():
             raise unknown("format", given, set(FORMATS.values()))
         return given
-    found = FORMATS.get(plain_suffix(path), default)
+    suffix = plain_suffix(path)
+    if suffix == ".json":
+        raise InputError(f"{path}: a JSON file is not read: write one object a line and name it .jsonl")
+    found = FORMATS.get(suffix, default)
     if found is None:
         known = ", ".join(sorted(FORMATS))
         raise InputError(f"{path}: what format is this? Name it with one of the endings {known}")
@@ -86,13 +94,16 @@ def _jsonl(path: str | Path, faults: Faults, max_line_bytes: int) -> Iterator[tu
             continue
         try:
             row = json.loads(line)
+            half = _HALF.search(json.dumps(row, ensure_ascii=False)) if _ESCAPED_HALF.search(line) else None
         except (ValueError, RecursionError) as error:
             faults.report(path, number, "invalid JSON", str(error))
             continue
-        if isinstance(row, dict):
-            yield number, row
-        else:
+        if not isinstance(row, dict):
             faults.report(path, number, "not an object", f"a {type(row).__name__}")
+        elif half:
+            faults.report(path, number, "half a surrogate pair", rf"\u{ord(half[0]):04x} without its other half")
+        else:
+            yield number, row
 
 
 def _tsv_cells(path: str | Path, faults: Faults, max_line_bytes: int) -> Iterator[tuple[int, list[str]]]:
@@ -102,27 +113,36 @@ def _tsv_cells(path: str | Path, faults: Faults, max_line_bytes: int) -> Iterato
 
 
 class _CsvFeed:
-    """Lines for csv.reader, which asks for more while a quote is open; knows where a row began."""
+    """Lines for csv.reader, which asks for more while a quote is open; knows the lines of the row it is in."""
 
     def __init__(self, lines: Iterator[tuple[int, str | None]]) -> None:
         self.lines = lines
-        self.start = 0
+        self.again: deque[tuple[int, str | None]] = deque()
+        self.row: list[tuple[int, str]] = []
         self.damaged = False
 
+    @property
+    def start(self) -> int:
+        return self.row[0][0]
+
     def begin_row(self) -> None:
-        self.start, self.damaged = 0, False
+        self.row, self.damaged = [], False
+
+    def give_back(self) -> None:
+        """Lines behind the first one of a row whose quotes are wrong are rows of their own again."""
+        self.again.extendleft(reversed(self.row[1:]))
 
     def __iter__(self) -> "_CsvFeed":
         return self
 
     def __next__(self) -> str:
-        for number, line in self.lines:
+        while True:
+            number, line = self.again.popleft() if self.again else next(self.lines)
             if line is None:
-                self.damaged = self.damaged or self.start > 0
+                self.damaged = self.damaged or bool(self.row)
                 continue
-            self.start = self.start or number
+            self.row.append((number, line))
             return line + "\n"
-        raise StopIteration
 
 
 def _csv_cells(path: str | Path, faults: Faults, max_line_bytes: int) -> Iterator[tuple[int, list[str]]]:
@@ -137,6 +157,8 @@ def _csv_cells(path: str | Path, faults: Faults, max_line_bytes: int) -> Iterato
             return
         except csv.Error as error:
             faults.report(path, feed.start, "quotes", str(error))
+            feed.give_back()
+            reader = csv.reader(feed, strict=True)
             continue
         if cells and not feed.damaged:
             yield feed.start, cells
@@ -170,7 +192,7 @@ def _parquet(path: str | Path, faults: Faults, needed: Sequence[str] | None) -> 
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a Parquet file that can be read: {error}") from error
 
 
