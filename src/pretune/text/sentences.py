@@ -32,8 +32,8 @@ _DOTTED = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]\Z")
 _TITLES = {
     "en": "mr mrs ms messrs dr prof rev hon st sir capt col gen lieut lt sgt maj gov sen rep pres supt cpl pvt mt ft "
     "esq jun jr sr bros viz vs cf approx dept e.g i.e al",
-    "de": "hr hrn frhr fr frl dr prof dipl ing hl bzw ca evtl ggf inkl sog vgl z.b d.h u.a z.t i.d.r o.ä u.ä v.a geb gest "
-    "bspw einschl gegr z d h u a i.a m.e s.o s.u st",
+    "de": "hr hrn frhr fr frl dr prof dipl ing hl bzw ca evtl ggf inkl sog vgl z.b d.h u.a z.t i.d.r o.ä u.ä v.a geb "
+    "gest bspw einschl gegr z d h u a i.a m.e s.o s.u st",
     "fr": "m mm mme mmes mlle mlles mgr me dr pr st ste cf c.-à-d env p.ex apr av",
 }
 _COUNTING = {
