@@ -86,6 +86,16 @@ def test_transformers_opens_model_and_tokenizer(bundle, folder):
         torch.testing.assert_close(model(**inputs).logits, outputs(bundle, "sequence")["sequence"], atol=1e-6, rtol=0)
 
 
+def test_a_model_of_one_segment_takes_pairs(tokenizer, tmp_path):
+    """Its only segment holds both texts; the saved tokenizer asks nobody for a second."""
+    small = Bundle.fresh("bert", TINY | {"num_segments": 1}, tokenizer, heads=[TEXT], seed=1)
+    small.save(tmp_path / "model")
+    assert outputs(Bundle.load(tmp_path / "model"), "sequence")["sequence"].isfinite().all()
+    transformers = pytest.importorskip("transformers")
+    inputs = transformers.AutoTokenizer.from_pretrained(tmp_path / "model")("the cat sat", "the dogs sat")
+    assert "token_type_ids" not in inputs
+
+
 def test_a_task_head_is_added_to_a_checkpoint(bundle, folder):
     tags = HeadSpec("token", ("N", "V"))
     first, again, other = (Bundle.load(folder, heads=[tags], seed=seed) for seed in (3, 3, 4))

@@ -93,6 +93,23 @@ def test_the_positive_class_is_the_second_unless_named():
     assert "f1" not in classify(labels=("maybe", "no", "yes")).score(predictions, records)
 
 
+@pytest.mark.parametrize(
+    ("labels", "positive"),
+    [
+        (("equivalent", "not_equivalent"), "equivalent"),  # MRPC as Hugging Face names it, in our order
+        (("not_equivalent", "equivalent"), "equivalent"),
+        (("Hate", "non-hate"), "Hate"),
+        (("negative", "positive"), "positive"),
+        (("one", "someone"), "someone"),
+    ],
+)
+def test_the_class_that_the_other_denies_is_positive_and_the_scores_say_so(labels, positive):
+    task = classify(labels=labels, metric="f1")
+    assert task.score([{"label": positive}], labelled([positive]))["f1"] == 1.0
+    assert task.notes == (f"f1 is of the class {positive!r} (task.positive=NAME)",)
+    assert classify(labels=("a", "b", "c")).notes == ()
+
+
 def test_numbers_as_labels_are_scored_by_name():
     task = classify().fit_labels(labelled([0, 1]))
     assert task.score([{"label": "1"}, {"label": "0"}], labelled([1, 1]))["accuracy"] == 0.5

@@ -6,7 +6,7 @@ pretune.json                                                     the manifest
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class Bundle:
 
         def write(folder: Path) -> None:
             write_model(folder, config, weights, self.manifest | about | {"heads": [_as_json(s) for s in self.specs]})
-            has_segments = self.model.body.config.num_segments > 0
+            has_segments = self.model.body.config.num_segments > 1
             self.tokenizer.save(folder, model_max_length=self.max_length, token_type_ids=has_segments)
 
         replace_folder(Path(directory).absolute(), write)
@@ -139,8 +139,11 @@ class Bundle:
 
     @property
     def template(self) -> Template:
-        """Where the model's special tokens go."""
-        return self.family.template(self.tokenizer.special_ids)
+        """Where the model's special tokens go. A model with a single segment has both texts of a pair in it."""
+        template = self.family.template(self.tokenizer.special_ids)
+        if self.model.body.config.num_segments >= 2:
+            return template
+        return replace(template, segments_pair=(0,) * len(template.pair))
 
     @property
     def max_length(self) -> int:

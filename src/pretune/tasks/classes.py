@@ -4,6 +4,7 @@ Labels keep their names: text as it is, whole numbers and truth values as JSON w
 and so that of the head's outputs, is numeric where all are whole numbers, else by code point.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,8 @@ class Classes(Task):
     """One class a record.
 
     labels: names of the classes, bound by `fit_labels`. metric: the main one: accuracy, f1 (of `positive`; two classes
-    only), macro_f1 or matthews. positive: the class that f1 is about; the second of two by default.
+    only), macro_f1 or matthews. positive: the class that f1 is about, by default `positive_of` two labels; `notes` says
+    which it is.
     label_smoothing: share of the target spread over all classes (Szegedy et al. 2016, section 7).
     pooling: what the model's head reads ("row" or "mean"), set by `suit`.
     """
@@ -70,7 +72,12 @@ class Classes(Task):
     def _positive(self) -> str | None:
         if len(self.labels) != 2:
             return None
-        return self.positive if self.positive is not None else self.labels[1]
+        return self.positive if self.positive is not None else positive_of(self.labels[0], self.labels[1])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which class f1 is about."""
+        return () if self._positive is None else (f"f1 is of the class {self._positive!r} (task.positive=NAME)",)
 
     def suit(self, model: Any) -> Self:
         return replace(self, pooling=pooling_of(model, self.head))
@@ -124,6 +131,23 @@ class Classes(Task):
         ]
         guesses = {"majority": [majority] * len(test), "tfidf": linear_classes(texts[0], gold, texts[1])}
         return {name: [{"label": label} for label in labels] for name, labels in guesses.items()}
+
+
+_NEGATION = re.compile(r"(not|non|no|un|in|im|il|ir|dis)[ _-]*", re.IGNORECASE)
+
+
+def positive_of(first: str, second: str) -> str:
+    """The class of two that f1 is about: the one the other denies, else the second.
+
+    By order alone it would be `not_equivalent` of MRPC's labels, whose official F1 is that of `equivalent`.
+
+    >>> positive_of("equivalent", "not_equivalent"), positive_of("acceptable", "unacceptable")
+    ('equivalent', 'acceptable')
+    >>> positive_of("not_paraphrase", "paraphrase"), positive_of("ham", "spam"), positive_of("0", "1")
+    ('paraphrase', 'spam', '1')
+    """
+    denied = second[: len(second) - len(first)] if second.lower().endswith(first.lower()) else ""
+    return first if _NEGATION.fullmatch(denied) else second
 
 
 def _gold(records: Iterable[Record]) -> list[str]:

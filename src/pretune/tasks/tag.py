@@ -96,6 +96,11 @@ class tag(Task):
     def head_spec(self) -> HeadSpec:
         return HeadSpec("token", self.labels)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        spans = "f1, precision and recall are of whole spans of all types together, as seqeval's"
+        return (spans,) if is_span_scheme(self.labels) else ()
+
     def fit_labels(self, records: Sequence[Record]) -> Self:
         if self.labels:
             self.check(records)

@@ -90,6 +90,11 @@ class Task(Protocol):
         """Scores of the simple methods on the test records."""
         return {name: self.score(guesses, test) for name, guesses in self.baseline_predictions(train, test).items()}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What one must know to read the scores, in sentences."""
+        return ()
+
     def suit(self, model: Any) -> Self:
         """The task for the rows that this model's head reads. To be called before the first `featurize`."""
         return self

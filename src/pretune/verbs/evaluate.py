@@ -54,7 +54,7 @@ def evaluate(
     interval = found.items.interval(rng=derive_rng(resolved.seed, "interval"))
     shown: dict[str, Cell] = dict(found.scores)
     shown[opened.main_metric] = interval
-    notes = [f"{len(records):,} examples; in brackets: 95 % interval over them"]
+    notes = [f"{len(records):,} examples; in brackets: 95 % interval over them", *opened.notes]
     if found.num_truncated:
         notes.append(f"{found.num_truncated:,} texts were longer than {longest} tokens and were cut")
     return {
@@ -63,6 +63,7 @@ def evaluate(
         "data": str(data),
         "scores": found.scores,
         "interval": {"of": opened.main_metric, "low": interval.low, "high": interval.high, "level": interval.level},
+        "score_notes": list(opened.notes),
         "examples": len(records),
         "truncated": found.num_truncated,
         "empty": found.num_empty,

@@ -133,6 +133,7 @@ def _metrics(
         "steps": report.steps,
         "best_step": None if report.best is None else report.best.step,
         "notes": list(report.notes),
+        "score_notes": list(tuned.task.notes),
     }
     return metrics, outcomes
 

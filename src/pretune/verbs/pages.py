@@ -141,7 +141,8 @@ def scores_table(metrics: Mapping[str, Any]) -> Table:
         place = columns.index(metrics["main_metric"])
         network[place] = Interval(scores[metrics["main_metric"]], found["low"], found["high"], found["level"])
     rows = [(name, *(each[column] for column in columns)) for name, each in metrics["baselines"]["scores"].items()]
-    notes = (f"{part} file, {metrics['examples'].get(part, 0):,} examples; in brackets: 95 % interval over them",)
+    what = f"{part} file, {metrics['examples'].get(part, 0):,} examples; in brackets: 95 % interval over them"
+    notes = (what, *metrics["score_notes"])
     return Table(("system", *columns), (*rows, ("the network", *network)), "Scores", notes)
 
 
@@ -187,6 +188,6 @@ def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcom
         pipeline_tag=tag,
         base_model=str(facts["model"]),
         scores=tuple(scores),
-        outcomes=tuple(outcomes),
+        outcomes=(*metrics["score_notes"], *outcomes),
         limitations=(f"Texts longer than {settings['max_length']} tokens are cut.",),
     )
