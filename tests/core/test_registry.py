@@ -25,6 +25,13 @@ def test_entries_are_files_that_define_their_own_name(package):
     assert entries(package) == {"big-cat": "Roars.", "broken": "Defined, but does not import."}
 
 
+def test_a_folder_is_read_once(package, monkeypatch):
+    first = entries(package)
+    first.clear()  # the caller's own copy
+    monkeypatch.setattr("ast.parse", lambda *_: pytest.fail("parsed again"))
+    assert list(entries(package)) == ["big-cat", "broken"]
+
+
 def test_find_by_either_spelling_and_from_outside(package):
     assert find(package, "animal", "big-cat") == find(package, "animal", "big_cat") == 3
     assert find(package, "animal", "zoo.shared:food") == 1
