@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretune.tokenizers.pipelines import special_ids, wordpiece_backend
-from pretune.tokenizers.word_counts import count_characters, count_words, normalized
+from pretune.tokenizers.word_counts import count_characters, count_words, most_used, normalized
 
 SIGNS = [
     *"abTéİΣ.,'日😀",
@@ -40,3 +40,14 @@ def test_equal_to_whole_texts(texts, backend):
 def test_characters_after_the_normaliser():
     assert count_characters(["Éa", "A\x00"], BACKENDS[0]) == {"e": 1, "a": 2}
     assert normalized("É", BACKENDS[1]) == "É"
+
+
+def test_alphabets_grow_with_the_script():
+    latin = {chr(97 + n): 100 for n in range(26)}
+    assert len(most_used(latin | {chr(0x4E00 + n): 1 for n in range(2000)}, None, 8000)) > 1000
+    wide = {chr(0x4E00 + n): 10 if n < 1500 else 1 for n in range(1506)}
+    assert len(most_used(wide, None, 8000)) == 1500  # 6 of 15,006 may stay outside
+    assert len(most_used(wide, None, 2400)) == 1200
+    assert most_used(wide, None, 100)[0] == chr(0x4E00) and len(most_used(wide, None, 100)) == 1000
+    assert len(most_used(wide, 3, 8000)) == 3
+    assert most_used({"b": 2, "a": 2, "c": 9}, 2, 10) == ["c", "a"]

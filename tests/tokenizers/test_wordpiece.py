@@ -18,7 +18,7 @@ BACKEND = wordpiece_backend(special_ids(), lowercase=True)
 
 
 def first_pieces(words):
-    return alphabet(words, 1000, BACKEND).pieces
+    return alphabet(words, 1000, 2000, BACKEND).pieces
 
 
 def oracle(words, first_pieces, num_pieces, guard=None):
@@ -143,10 +143,10 @@ def test_order_of_the_words_does_not_matter(prose):
 
 def test_alphabet_keeps_the_most_frequent_characters():
     words = {"abba": 5, "c": 3, "d,": 3, "日": 1}
-    letters = alphabet(words, 3, BACKEND)
+    letters = alphabet(words, 3, 2000, BACKEND)
     assert letters.pieces == [",", "a", "b", "##a", "##b"]
     assert letters.left_out == {"c": 3, "d": 3, "日": 1}
-    whole = alphabet(words, 10, BACKEND)
+    whole = alphabet(words, 10, 2000, BACKEND)
     assert whole.characters == set("abcd,日")
     assert "##," not in whole.pieces
     assert "##日" not in whole.pieces

@@ -31,8 +31,8 @@ class HeldOut:
 class TokenizerReport:
     """What `train_tokenizer` did.
 
-    requested_size: None where the kind has none (byte). characters: distinct ones in the vocabulary (wordpiece, char;
-    None for other kinds); characters_left_out and words_left_out: occurrences beyond the alphabet's maximum.
+    requested_size: None where the kind has none (byte). characters: distinct ones in the vocabulary (wordpiece, bpe,
+    char; None for other kinds); characters_left_out and words_left_out: occurrences beyond the alphabet's maximum.
     min_pair_count: of the last merge; None where there are no merges. held_out: None if no document was held out.
     warnings: sentences for the user; empty if all is as asked for.
     """

@@ -22,7 +22,7 @@ def train_tokenizer(
     strip_accents: bool | None = None,
     min_pair_count: int | None = None,
     min_word_count: int = 1,
-    max_alphabet: int = 1000,
+    max_alphabet: int | None = None,
     documents: Documents = "line",
     heldout_fraction: float = 0.01,
     max_heldout_bytes: int = 8_000_000,
@@ -31,11 +31,11 @@ def train_tokenizer(
     """Trains a tokenizer and measures it on held-out text. The same input and settings give the same tokenizer.
 
     source: texts (`str`), or files (`pathlib.Path`) that `text.documents.read_documents` cuts into `documents`.
-    vocab_size: special tokens included; not needed for byte, and for char None is "all up to `max_alphabet`".
+    vocab_size: special tokens included; not needed for byte, and for char None is "every character".
     strip_accents: None does as `lowercase` does, as in BERT.
     min_pair_count: wordpiece, bpe, byte-bpe: join no pair seen less often; None: 2 for the bpes, falling for wordpiece
     (see `wordpiece.py`). min_word_count: wordpiece and word: leave out rarer words. max_alphabet: wordpiece, bpe, char:
-    most frequent characters kept.
+    most frequent characters kept; None: 1,000, or more where these cover less than 99.95 % of the text (Chinese).
     heldout_fraction: every round(1 / fraction)-th document is never trained on and gives the figures, up to
     `max_heldout_bytes` of them; 0 holds nothing out.
     progress: called with what is counted, how many are done and how many there will be (None: not known).

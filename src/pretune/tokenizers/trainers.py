@@ -6,11 +6,12 @@ lower code points), byte has 256 bytes and nothing to learn.
 """
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer as Backend
-from tokenizers import models, trainers
+from tokenizers import models, pre_tokenizers, trainers
 
 from pretune.core.errors import InputError, unknown
 from pretune.tokenizers.pipelines import (
@@ -25,8 +26,10 @@ from pretune.tokenizers.pipelines import (
 )
 from pretune.tokenizers.report import TokenizerReport
 from pretune.tokenizers.source import HoldingOut
-from pretune.tokenizers.word_counts import Progress, count_characters, count_words, counted
+from pretune.tokenizers.word_counts import Progress, character_counts, count_characters, count_words, counted, most_used
 from pretune.tokenizers.wordpiece import alphabet, learn
+
+_WORDS_A_TEXT = 10_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Request:
     strip_accents: bool | None
     min_pair_count: int | None
     min_word_count: int
-    max_alphabet: int
+    max_alphabet: int | None
     progress: Progress | None
 
     def __post_init__(self) -> None:
@@ -57,8 +60,8 @@ class Request:
 
     @property
     def size(self) -> int:
-        """The vocabulary asked for; as large as the alphabet may be where no size was given."""
-        return self.vocab_size if self.vocab_size is not None else len(SPECIAL_TOKENS) + self.max_alphabet
+        """The vocabulary asked for; as large as Unicode or the alphabet may be where no size was given (char)."""
+        return self.vocab_size or len(SPECIAL_TOKENS) + (self.max_alphabet or sys.maxunicode)
 
     @property
     def num_pieces(self) -> int:
@@ -73,14 +76,14 @@ class Request:
         if self.vocab_size is not None and size > self.vocab_size:
             raise InputError(
                 f"vocab_size is {self.vocab_size}, but special tokens and alphabet alone take more ({size} in all): "
-                f"ask for at least {size} or lower max_alphabet ({self.max_alphabet})"
+                f"ask for at least {size} or give a smaller max_alphabet"
             )
 
 
 def _wordpiece(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
     backend = wordpiece_backend(special_ids(), lowercase=request.lowercase, strip_accents=request.strip_accents)
     words = _frequent(count_words(texts, backend, request.progress), request.min_word_count)
-    letters = alphabet(words, request.max_alphabet, backend)
+    letters = alphabet(words, request.max_alphabet, request.num_pieces, backend)
     known = {word: count for word, count in words.items() if letters.characters.issuperset(word)}
     request.check_reached(len(SPECIAL_TOKENS) + len(letters.pieces))
     learned = learn(known, letters.pieces, request.num_pieces, request.min_pair_count, request.progress)
@@ -108,7 +111,7 @@ def _word(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport
 
 def _char(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
     counts = count_characters(texts, request.backend(models.BPE()), request.progress)
-    ids = _most_frequent(counts, min(request.num_pieces, request.max_alphabet))
+    ids = _most_frequent(counts, min(request.num_pieces, request.max_alphabet or request.num_pieces))
     backend = request.backend(models.BPE(vocab=ids, merges=[], unk_token="[UNK]"))
     left_out = sum(count for character, count in counts.items() if character not in ids)
     report = replace(_blank(request), characters=len(ids) - len(SPECIAL_TOKENS), characters_left_out=left_out)
@@ -125,19 +128,47 @@ def _byte(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport
 
 
 def _byte_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
-    bytes_only = request.algorithm == "byte-bpe"
-    backend = request.backend(models.BPE(unk_token=None if bytes_only else "[UNK]"))
-    trainer = trainers.BpeTrainer(
+    """The library's own limit of the alphabet leaves to chance which of the characters at the limit stay, and joins
+    what stands around those that go: here they go first, with their words."""
+    backend = request.backend(models.BPE(unk_token="[UNK]"))
+    words = count_words(texts, backend, request.progress)
+    counts = character_counts(words)
+    kept = frozenset(most_used(counts, request.max_alphabet, request.num_pieces))
+    known = {word: count for word, count in words.items() if kept.issuperset(word)}
+    learner = Backend(models.BPE(unk_token="[UNK]"))
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    learner.train_from_iterator(_repeated(known), _byte_pair_trainer(request, []))
+    backend.model = learner.model
+    return with_special_tokens(backend), replace(
+        _blank(request),
+        characters=len(kept),
+        characters_left_out=sum(count for character, count in counts.items() if character not in kept),
+        words_left_out=sum(words.values()) - sum(known.values()),
+        min_pair_count=request.min_pair_count or 2,
+    )
+
+
+def _byte_level_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
+    backend = request.backend(models.BPE())
+    backend.train_from_iterator(counted(texts, request.progress), _byte_pair_trainer(request, byte_alphabet()))
+    return with_special_tokens(backend), replace(_blank(request), min_pair_count=request.min_pair_count or 2)
+
+
+def _byte_pair_trainer(request: Request, first: list[str]) -> trainers.BpeTrainer:
+    return trainers.BpeTrainer(
         vocab_size=request.size,
         min_frequency=request.min_pair_count or 2,
         special_tokens=list(SPECIAL_TOKENS.values()),
-        limit_alphabet=256 if bytes_only else request.max_alphabet,
-        initial_alphabet=byte_alphabet() if bytes_only else [],
+        initial_alphabet=first,
         show_progress=False,
     )
-    backend.train_from_iterator(counted(texts, request.progress), trainer)
-    report = replace(_blank(request), min_pair_count=request.min_pair_count or 2)
-    return with_special_tokens(backend), report
+
+
+def _repeated(words: dict[str, int]) -> Iterator[str]:
+    """Each word as often as it occurs, in texts of at most `_WORDS_A_TEXT` words."""
+    for word, count in words.items():
+        for start in range(0, count, _WORDS_A_TEXT):
+            yield " ".join([word] * min(_WORDS_A_TEXT, count - start))
 
 
 def _unigram(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
@@ -172,7 +203,7 @@ def _settled(backend: Backend) -> list[tuple[str, float]]:
 TRAINERS: dict[str, Callable[[Request, HoldingOut], tuple[Backend, TokenizerReport]]] = {
     "wordpiece": _wordpiece,
     "bpe": _byte_pairs,
-    "byte-bpe": _byte_pairs,
+    "byte-bpe": _byte_level_pairs,
     "unigram": _unigram,
     "word": _word,
     "char": _char,

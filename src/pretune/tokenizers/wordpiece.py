@@ -25,7 +25,7 @@ import numpy as np
 from tokenizers import Tokenizer as Backend
 
 from pretune.tokenizers.pair_table import PairTable, pair_key, pair_of
-from pretune.tokenizers.word_counts import Progress
+from pretune.tokenizers.word_counts import Progress, character_counts, most_used
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,14 @@ class Alphabet:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def alphabet(words: Mapping[str, int], max_characters: int, backend: Backend) -> Alphabet:
-    """The most frequent characters (ties: the lower code point), each as itself and, unless the pre-tokeniser cuts
+def alphabet(words: Mapping[str, int], max_characters: int | None, num_pieces: int, backend: Backend) -> Alphabet:
+    """The characters that `most_used` chooses, each as itself and, unless the pre-tokeniser cuts
     around it (punctuation, CJK), with `##`; sorted, the plain ones first.
     """
-    counts: Counter[str] = Counter()
-    for word, occurrences in words.items():
-        for character in word:
-            counts[character] += occurrences
-    ranked = sorted(counts, key=lambda character: (-counts[character], character))
-    kept = sorted(ranked[:max_characters])
+    counts = character_counts(words)
+    kept = sorted(most_used(counts, max_characters, num_pieces))
     inner = [f"##{character}" for character in kept if not _stands_alone(character, backend)]
-    left_out = {character: counts[character] for character in ranked[max_characters:]}
+    left_out = {character: counts[character] for character in counts.keys() - frozenset(kept)}
     return Alphabet([*kept, *inner], frozenset(kept), left_out)
 
 
