@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -181,12 +182,14 @@ def test_killed_build_leaves_no_corpus_and_the_next_one_cleans_up(
     code = (
         "import time; from pretune.corpus.build import build_corpus\n"
         f"build_corpus([{str(text_file)!r}], {str(tokenizer_dir)!r}, {str(tmp_path / 'c')!r},"
-        " progress=lambda n: (print('here', flush=True), time.sleep(60)))"
+        " workers=2, progress=lambda n: (print('here', flush=True), time.sleep(60)))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"here\n"
     process.kill()
     process.wait()
+    assert select.select([process.stdout], [], [], 30)[0], "workers outlive their parent"
+    assert process.stdout.read() == b""  # nobody holds the other end any more
     process.stdout.close()
     assert not (tmp_path / "c").exists() and len(list(tmp_path.glob(".c.partial-*"))) == 1
     build_corpus([text_file], tokenizer_dir, tmp_path / "c")

@@ -1,15 +1,17 @@
 """Blocks encoded in order by any number of processes, a bounded number of blocks ahead.
 
-Processes are spawned, not forked: the caller may hold threads. A worker imports no torch.
+Processes are spawned, not forked: the caller may hold threads. A worker imports no torch, and ends when its parent
+does, even when that is killed: the pool by itself would leave it waiting for work for ever.
 """
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from pretune.core.errors import RunError
 from pretune.corpus.blocks import Block, read_blocks
@@ -26,7 +28,15 @@ def _start_worker(tokenizer: Tokenizer, language: str | None) -> None:
     global _encoder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker is one core
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _encoder = Encoder(tokenizer, language)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _encode_in_worker(units: Sequence[Unit]) -> Encoded:
