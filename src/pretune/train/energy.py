@@ -1,10 +1,35 @@
 """Energy and CO2 of a run, by the formula of Strubell et al. 2019 (section 2). Imports no torch."""
 
+import subprocess
+
+CPU_WATTS = 65.0
+"""What a desktop processor is rated at; a guess for any one machine."""
+GPU_WATTS = 300.0
+"""For a GPU that does not say."""
 PUE = 1.58
 """Power a data centre draws for each unit its machines do, the average that Strubell et al. take."""
 POUNDS_PER_KWH = 0.954
 """Pounds of CO2 a kWh in the United States (EPA 2018, as Strubell et al. cite it)."""
 KG_PER_POUND = 0.45359237
+
+
+def average_watts(given: float | None, device: str) -> tuple[float, str]:
+    """Average power of a run and how it is known: as given, else a guess for a CPU, or the limit of the GPU's power.
+
+    >>> average_watts(None, "cpu")
+    (65.0, 'a guess for a processor: give yours with watts=...')
+    """
+    if given is not None:
+        return given, "the setting `watts`"
+    if not device.startswith("cuda"):
+        return CPU_WATTS, "a guess for a processor: give yours with watts=..."
+    number = device.partition(":")[2] or "0"
+    query = ["nvidia-smi", f"--id={number}", "--query-gpu=power.limit", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
+        return float(told.splitlines()[0]), "the limit of the GPU's power, as nvidia-smi says, without the rest"
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return GPU_WATTS, "a guess for a GPU: give yours with watts=..."
 
 
 def energy_kwh(watts: float, seconds: float, pue: float = PUE) -> float:
