@@ -5,7 +5,9 @@ costs nothing. The rooms behind it, by rank (a folder imports itself and lower r
 tokenizers, objectives, families; corpus, checkpoint; train, adapt; tasks; evaluate; recipes; verbs; cli.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -26,6 +28,17 @@ _FACE = {
 }
 
 __all__ = ["__version__", *_FACE]
+
+
+class _Face(ModuleType):
+    """A verb may have a folder's name (`evaluate`): importing the folder does not hide the verb."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _FACE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face
 
 
 def __getattr__(name: str) -> Any:
