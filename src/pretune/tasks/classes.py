@@ -190,7 +190,7 @@ def refuse_unseen(named: Iterable[tuple[str, Record]], labels: Sequence[str]) ->
     more = f" and {len(counts) - 20} more" if len(counts) > 20 else ""
     raise InputError(
         f"{len(counts)} labels were never seen in training: {listed}{more}. Known labels: {', '.join(labels)}. "
-        "Correct the file, or train on records that have them"
+        "Correct the file, train on records that have them, or name all labels beforehand: task.labels=[...]"
     )
 
 
