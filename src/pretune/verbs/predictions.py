@@ -6,8 +6,10 @@ from typing import Any
 from pretune.checkpoint.bundle import Bundle
 from pretune.core.errors import InputError
 from pretune.tasks import run
+from pretune.tasks.source import TaskSource
 from pretune.tasks.task import Task, open_task
 from pretune.text.records import Record
+from pretune.verbs.console import say
 
 HEAD_TASKS = {"sequence": "classify", "token": "tag"}
 
@@ -45,8 +47,18 @@ def predict(bundle: Bundle, inputs: Sequence[Any]) -> list[Any]:
 
 
 def predict_records(bundle: Bundle, task: Task, records: Sequence[Record]) -> list[Any]:
-    """A prediction for each record, in order; labels are not looked at."""
-    return run.predict(bundle.model, task, records, bundle.tokenizer, bundle.template, bundle.max_length)
+    """A prediction for each record, in order; labels are not looked at. What is cut off is told on standard error."""
+    task, longest = task.suit(bundle.model), longest_of(bundle)
+    source = TaskSource(task, records, bundle.tokenizer, bundle.template, longest, labelled=False)
+    if source.num_truncated:
+        say(f"{source.num_truncated:,} of {len(records):,} texts were longer than {longest} tokens and were cut")
+    return run.predict_source(bundle.model, source)
+
+
+def longest_of(bundle: Bundle) -> int:
+    """The longest sequence a task's model reads: what it was trained and scored at, else the most it takes."""
+    told = bundle.manifest.get("task") or {}
+    return min(int(told.get("max_length", bundle.max_length)), bundle.max_length)
 
 
 def _record(given: Any, number: int) -> Record:
