@@ -12,5 +12,6 @@ evaluate.py    pretune evaluate
 predict.py     pretune predict
 fill.py        pretune fill
 embed.py       pretune embed
+settings.py    pretune settings: what KEY=VALUE can set
 listing.py     pretune recipes | objectives | families | tasks
 """

@@ -22,8 +22,9 @@ def embed(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write one float32 array [n, hidden_size] here instead (.npy).")
     ] = None,
+    truncate: Annotated[bool, typer.Option("--truncate", help="Cut texts that are too long, not refuse them.")] = False,
 ) -> None:
     """Embeds each line, one JSON list of numbers a line."""
     from pretune.verbs.predict import embed_file
 
-    emit_lines(embed_file(model=model, file=file, pooling=pooling, out=out))
+    emit_lines(embed_file(model=model, file=file, pooling=pooling, out=out, truncate=truncate))

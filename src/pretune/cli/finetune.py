@@ -25,6 +25,9 @@ def finetune(
         Path | None, typer.Option("--valid", help="Labelled examples to choose the best epoch by.")
     ] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Labelled examples scored once, at the end.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", help="A tokenizer's directory, for a preset with fresh weights.")
+    ] = None,
     config: Config = None,
     threads: Threads = None,
     as_json: Json = False,
@@ -39,6 +42,7 @@ def finetune(
         valid=valid,
         test=test,
         out=out,
+        tokenizer=tokenizer,
         config=config,
         settings=list(settings or []),
         threads=threads,

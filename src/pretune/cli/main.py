@@ -18,6 +18,7 @@ from pretune.cli import (
     predict,
     pretrain,
     quickstart,
+    settings,
     tokenizer,
 )
 from pretune.core.errors import PretuneError
@@ -30,11 +31,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (quickstart, pretrain, finetune, evaluate, predict, fill, embed):
+for module in (quickstart, pretrain, finetune, evaluate, predict, fill, embed, settings):
     module.register(app)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")
 listing.register(app)
+
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 
 
 def run() -> None:
@@ -44,8 +48,13 @@ def run() -> None:
     except PretuneError as error:
         print(f"pretune: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        print("pretune: interrupted; the last checkpoint is safe, the same command continues", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("pretune: interrupted; checkpoints are safe, and the same command continues", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"pretune: {where}{error.strerror or error}: check the path, its rights and the disk", file=sys.stderr)
+        sys.exit(1)

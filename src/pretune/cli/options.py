@@ -14,7 +14,9 @@ Config = Annotated[Path | None, typer.Option("--config", help="A saved run.yaml 
 Assignments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="Settings by dotted path, for example optimizer.lr=3e-4.", show_default=False
+        metavar="[KEY=VALUE]...",
+        help="By dotted path, as optimizer.lr=3e-4; `pretune settings` lists them.",
+        show_default=False,
     ),
 ]
 OnError = Annotated[

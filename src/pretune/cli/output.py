@@ -5,10 +5,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pretune.core.finite import finite
+
 
 def emit(result: Mapping[str, Any], text: str, as_json: bool) -> None:
     """Prints one or the other. Progress never goes to standard output, so `--json` is all that stands there."""
-    print(json.dumps(result, ensure_ascii=False) if as_json else text)
+    print(json.dumps(finite(result), ensure_ascii=False) if as_json else text)
 
 
 def emit_lines(rows: Iterable[Any]) -> None:

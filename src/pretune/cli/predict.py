@@ -18,11 +18,18 @@ def predict(
     model: Model,
     file: Annotated[
         Path,
-        typer.Argument(metavar="[FILE|-]", help="JSONL, CSV, TSV, or txt with a text a line; - reads standard input."),
+        typer.Argument(
+            metavar="[FILE|-]",
+            help="JSONL, CSV, TSV, or txt (a text a line); - reads standard input: texts or JSONL.",
+        ),
     ] = Path("-"),
     settings: Assignments = None,
 ) -> None:
     """Predicts for each input, one JSON object a line, in the order given."""
     from pretune.verbs.predict import predict_file
 
-    emit_lines(predict_file(task, model=model, file=file, settings=list(settings or [])))
+    assignments = list(settings or [])
+    if "=" in str(file) and not file.exists():
+        assignments.insert(0, str(file))
+        file = Path("-")
+    emit_lines(predict_file(task, model=model, file=file, settings=assignments))

@@ -18,7 +18,9 @@ def pretrain(
     out: Out,
     recipe: Annotated[
         str | None,
-        typer.Argument(metavar="[RECIPE]", help="From `pretune recipes`, with a size: bert-mini. Default: modern."),
+        typer.Argument(
+            metavar="[RECIPE]", help="A recipe with a size: bert-mini. Default: that of --config, or modern."
+        ),
     ] = None,
     settings: Assignments = None,
     init: Annotated[str | None, typer.Option("--init", help="Start from this model instead of fresh weights.")] = None,
@@ -33,7 +35,5 @@ def pretrain(
     if recipe is not None and "=" in recipe:
         assignments.insert(0, recipe)
         recipe = None
-    result = run(
-        recipe or "modern", corpus=corpus, out=out, init=init, config=config, settings=assignments, threads=threads
-    )
+    result = run(recipe, corpus=corpus, out=out, init=init, config=config, settings=assignments, threads=threads)
     emit(result, result["text"], as_json)

@@ -1,6 +1,7 @@
 """The nouns every other room uses. Imports nothing of pretune; `errors`, `config`, `vocab`, `marks` import no torch.
 
 errors.py      exceptions that say what, where and what to do, and the exit status they lead to
+finite.py      numbers for JSON, which has no NaN
 config.py      typed settings: dotted overrides, YAML, unknown keys refused with the nearest known ones
 marks.py       one byte a token: word start, sentence start, special
 registry.py    finds the parts of a folder by the names of its files

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pretune.core.config import merge
-from pretune.core.errors import InputError, unknown
+from pretune.core.config import called, merge
+from pretune.core.errors import unknown
 from pretune.core.protocols import Objective
 from pretune.core.registry import entries, find
 
@@ -42,10 +42,7 @@ class Recipe:
         for name in arguments:
             if name not in known:
                 raise unknown(f"setting of the objective of {self.name},", name, known)
-        try:
-            return self.objective(**arguments)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"objective.*: {error}") from error
+        return called("objective.*", self.objective, arguments)
 
 
 def open_recipe(name: str) -> tuple[Recipe, str]:

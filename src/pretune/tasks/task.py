@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Protocol, Self
 from torch import Tensor, nn
 
 from pretune.core.assemble import Template
-from pretune.core.errors import InputError, unknown
+from pretune.core.config import called
+from pretune.core.errors import unknown
 from pretune.core.loss import Loss, weight_sum
 from pretune.core.registry import find
 from pretune.core.stream import Batch, Example
@@ -113,18 +114,21 @@ class Task(Protocol):
 def open_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
     """A task by name, with its settings (`dataclasses.asdict` gives them back). InputError for unknown ones."""
     kind = find("pretune.tasks", "task", name)
-    settings = dict(settings or {})
+    return _made(name, kind, settings or {})
+
+
+def changed(name: str, task: Task, changes: Mapping[str, Any]) -> Task:
+    """The task with other settings. InputError as `open_task`."""
+    kept = {field: getattr(task, field) for field in inspect.signature(type(task)).parameters}
+    return _made(name, type(task), kept | dict(changes))
+
+
+def _made(name: str, kind: type[Task], settings: Mapping[str, Any]) -> Task:
     known = inspect.signature(kind).parameters
     for setting in settings:
         if setting not in known:
             raise unknown(f"setting of the task {name},", setting, known)
-    if "labels" in settings:
-        settings["labels"] = tuple(settings["labels"])
-    try:
-        task: Task = kind(**settings)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"task {name}: {error}") from error
-    return task
+    return called(f"task {name}", kind, settings)
 
 
 def chosen(what: str, value: str, options: Sequence[str]) -> None:

@@ -1,10 +1,11 @@
 """metrics.jsonl: a line a logged step, without gaps or repeats when a run is continued."""
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from pretune.core.finite import finite
 
 
 class MetricsFile:
@@ -22,7 +23,7 @@ class MetricsFile:
 
     def append(self, record: dict[str, Any]) -> None:
         assert self.file is not None, "open_after comes first"
-        self.file.write((json.dumps(_finite(record), ensure_ascii=False) + "\n").encode())
+        self.file.write((json.dumps(finite(record), ensure_ascii=False) + "\n").encode())
         self.file.flush()
 
     def sync(self) -> None:
@@ -48,10 +49,3 @@ def _end_of(path: Path, step: int) -> int:
                 break
             end += len(line)
     return end
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null stands for a value that is not finite (a correlation of constants)."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

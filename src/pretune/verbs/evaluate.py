@@ -1,31 +1,19 @@
 """evaluate: a fine-tuned model on a labelled file, with an interval."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pretune.core.config import Settings, resolve
+from pretune.core.config import resolve
 from pretune.core.errors import InputError
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.table import Cell, Table, as_text
 from pretune.tasks.run import evaluate_task
+from pretune.tasks.task import changed
 from pretune.text.records import read_records
-from pretune.verbs.predictions import task_of
+from pretune.verbs.predictions import longest_of, task_of
 from pretune.verbs.pretrained import load
-
-
-class EvaluateSettings(Settings):
-    """Everything an evaluation can be told."""
-
-    seed: int = 0
-    """Seeds the bootstrap."""
-    max_length: int | None = None
-    """Longest sequence; none: the model's own. What is cut off is counted."""
-    columns: dict[str, Any] = {}
-    """Names of the columns in the file, for example columns.text=sentence."""
-    task: dict[str, Any] = {}
-    """Settings of the task to change, for example task.metric=matthews."""
+from pretune.verbs.settings import EvaluateSettings
 
 
 def evaluate(
@@ -44,12 +32,12 @@ def evaluate(
     pretrained = load(model)
     name, opened = task_of(pretrained.bundle, task)
     if resolved.task:
-        opened = _changed(opened, resolved.task)
+        opened = changed(name, opened, resolved.task)
     records = read_records(data, columns={key: str(column) for key, column in resolved.columns.items()})
     if not records:
         raise InputError(f"{data}: no examples in it")
     bundle = pretrained.bundle
-    longest = min(resolved.max_length or bundle.max_length, bundle.max_length)
+    longest = min(resolved.max_length or longest_of(bundle), bundle.max_length)
     found = evaluate_task(pretrained.model, opened, records, bundle.tokenizer, bundle.template, longest)
     interval = found.items.interval(rng=derive_rng(resolved.seed, "interval"))
     shown: dict[str, Cell] = dict(found.scores)
@@ -70,10 +58,3 @@ def evaluate(
         "seconds": round(found.seconds, 3),
         "text": as_text(Table(("metric", "value"), tuple(shown.items()), notes=tuple(notes))),
     }
-
-
-def _changed(task: Any, changes: Mapping[str, Any]) -> Any:
-    try:
-        return replace(task, **changes)
-    except TypeError as error:
-        raise InputError(f"task.*: {error}") from error

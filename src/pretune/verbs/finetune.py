@@ -4,13 +4,11 @@ The run's directory holds run.yaml, metrics.jsonl, checkpoints/, metrics.json, r
 call continues an interrupted run.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pretune.checkpoint.bundle import Bundle
-from pretune.core.errors import InputError
 from pretune.core.hooks import Hook
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.outcome import Outcome, compare_sums, sentences
@@ -20,10 +18,11 @@ from pretune.tasks.items import Items
 from pretune.tasks.run import Evaluation
 from pretune.tasks.task import Task, open_task
 from pretune.text.records import Record, read_records
+from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.progress import ShowProgress
 from pretune.verbs import pages, records
-from pretune.verbs.settings import resolve_run
-from pretune.verbs.tune import FinetuneSettings, Tuned, tune
+from pretune.verbs.settings import FinetuneSettings, read_run, resolve_run
+from pretune.verbs.tune import Tuned, tune
 
 File = str | Path
 
@@ -49,30 +48,33 @@ def finetune(
     Raises InputError for files, labels or settings that are wrong, RunError for a run that failed.
     """
     out, device = Path(out), records.choose_device(threads)
-    resolved = resolve_run(FinetuneSettings, {}, config, settings)
+    resolved = resolve_run(FinetuneSettings, {}, read_run(config, "finetune")["settings"], settings)
+    records.claim(out, "finetune")
     rows = {part: _read(path, resolved) for part, path in (("train", train), ("valid", valid), ("test", test)) if path}
-    for part, found in rows.items():
-        if not found:
-            raise InputError(f"{dict(train=train, valid=valid, test=test)[part]}: no examples in it")
     bound = open_task(task, resolved.task).fit_labels(rows["train"])
     for part in rows.keys() - {"train"}:
         bound.check(rows[part])
     bundle = Bundle.load(model, tokenizer=tokenizer, heads=[bound.head_spec], seed=resolved.seed)
+    start = records.origin(model)
     files = {"--train": train, "--valid": valid, "--test": test}
     facts = {
         "verb": "finetune",
         "command": records.command(
-            ["finetune", task], {"--model": model, "--tokenizer": tokenizer, **files, "--out": out}, settings
+            ["finetune", task],
+            {"--model": model, "--tokenizer": tokenizer, **files, "--out": out, "--config": config},
+            settings,
         ),
         "task": task,
-        "model": model,
+        "model": str(model),
+        "start": start,
+        "tokenizer": bundle.tokenizer.fingerprint,
         "fresh_weights": list(bundle.fresh_weights),
         "data": {name[2:]: _file_facts(path, rows[name[2:]]) for name, path in files.items() if path},
         "settings": resolved.model_dump(mode="json"),
         "environment": records.environment(device),
     }
-    records.write_yaml(out / "run.yaml", facts)
-    shown = [ShowProgress("fine-tuning"), *hooks]
+    started = {"task": task, "model": start["sha256"] or start["name"]}
+    shown = [records.WriteRun(out / "run.yaml", facts, started), ShowProgress("fine-tuning"), *hooks]
     tuned = tune(
         bundle, task, bound, rows["train"], resolved, valid=rows.get("valid"), out=out, hooks=shown, device=device
     )
@@ -92,7 +94,7 @@ def _read(path: File, settings: FinetuneSettings) -> list[Record]:
 
 
 def _file_facts(path: File, rows: Sequence[Record]) -> dict[str, Any]:
-    return {"path": str(path), "examples": len(rows), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    return {"path": str(path), "examples": len(rows), "sha256": records.file_sha256(path)}
 
 
 def _metrics(
@@ -112,6 +114,7 @@ def _metrics(
         interval = judged.items.interval(rng=derive_rng(settings.seed, "interval"))
         baselines, outcomes = compare_with_baselines(tuned.task, judged, rows["train"], rows[part], settings.seed)
     report = tuned.report
+    watts, watts_source = average_watts(settings.watts, str(tuned.bundle.model.body.device))
     metrics = {
         "task": facts["task"],
         "model": facts["model"],
@@ -128,10 +131,18 @@ def _metrics(
         else {"of": part, "low": interval.low, "high": interval.high, "level": 0.95},
         "baselines": {"of": part, "scores": baselines},
         "examples": {name: len(found) for name, found in rows.items()},
+        "tokens": report.tokens,
         "truncated": tuned.num_truncated,
+        "truncated_when_scored": {
+            name: scored.num_truncated for name, scored in (("valid", tuned.valid), ("test", tested)) if scored
+        },
         "empty": tuned.num_empty,
         "steps": report.steps,
         "best_step": None if report.best is None else report.best.step,
+        "watts": watts,
+        "watts_source": watts_source,
+        "energy_kwh": (kwh := energy_kwh(watts, report.seconds)),
+        "co2_kg": co2_kg(kwh),
         "notes": list(report.notes),
         "score_notes": list(tuned.task.notes),
     }

@@ -1,6 +1,7 @@
 """report.html and card.md of a run, from what its files say."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,14 @@ MAX_POINTS = 400
 
 def read_curve(metrics_file: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl."""
-    return [json.loads(line) for line in metrics_file.read_text("utf-8").splitlines()]
+    return [_numbers(json.loads(line)) for line in metrics_file.read_text("utf-8").splitlines()]
+
+
+def _numbers(value: Any) -> Any:
+    """null stands for a number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _numbers(inner) for key, inner in value.items()}
+    return math.nan if value is None else value
 
 
 def loss_chart(curve: Sequence[Mapping[str, Any]], unigram_entropy: float, title: str = "Loss") -> Chart:
@@ -40,11 +48,17 @@ def loss_chart(curve: Sequence[Mapping[str, Any]], unigram_entropy: float, title
     return Chart(title, "million tokens", "nats a predicted piece", series, (entropy,))
 
 
+def lm_loss(metrics: Mapping[str, Any]) -> float:
+    """Validation loss of the masked words alone, which the unigram entropy is comparable with: BERT's sum is not."""
+    losses = metrics["loss"]
+    return float(losses.get("valid_lm", losses["valid"]))
+
+
 def pretraining_report(
     facts: Mapping[str, Any], metrics: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]
 ) -> Report:
     """The page of a pre-training run."""
-    loss, entropy = metrics["loss"]["valid"], metrics["unigram_entropy"]
+    loss, entropy = lm_loss(metrics), metrics["unigram_entropy"]
     figures: dict[str, Cell] = {
         "validation loss": loss,
         "unigram entropy": entropy,
@@ -55,7 +69,7 @@ def pretraining_report(
         "parameters": metrics["parameters"],
     }
     sections: list[Section] = [loss_chart(curve, entropy)]
-    if metrics["loss"].get("valid_lm", loss) > entropy - 0.3:
+    if loss > entropy - 0.3:
         sections.append(
             Text(
                 "Not learnt yet",
@@ -87,15 +101,15 @@ def pretraining_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], corpu
         settings={key: str(value) for key, value in settings.items()},
         cost=Cost(
             metrics["seconds"],
-            settings["watts"],
-            "the setting `watts`",
+            metrics["watts"],
+            metrics["watts_source"],
             facts["environment"]["device"],
             metrics["tokens"],
         ),
         language=(request["language"],) if request["language"] else (),
         pipeline_tag="fill-mask",
         base_model=facts["init"],
-        scores=(Score("fill-mask", "held-out part of the corpus", "loss (nats)", metrics["loss"]["valid"]),),
+        scores=(Score("fill-mask", "held-out part of the corpus", "loss (nats a masked piece)", lm_loss(metrics)),),
         limitations=(f"It was trained on sequences of up to {settings['max_length']} tokens.",),
     )
 
@@ -152,6 +166,10 @@ def remarks(metrics: Mapping[str, Any]) -> tuple[str, ...]:
     found = list(metrics["notes"])
     if metrics["truncated"]:
         found.append(f"{metrics['truncated']:,} of {total:,} training texts were longer than max_length and were cut.")
+    for part, number in metrics["truncated_when_scored"].items():
+        if number:
+            of = f"{number:,} of {metrics['examples'][part]:,} {part} texts"
+            found.append(f"{of} were longer than max_length and were scored without what was cut.")
     if metrics["empty"]:
         found.append(f"{metrics['empty']:,} of {total:,} training texts are empty.")
     return tuple(found)
@@ -169,7 +187,7 @@ PIPELINE_TAGS = {"tag": "token-classification", "regress": "text-classification"
 
 def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcomes: Sequence[str]) -> Card:
     """The model card of a fine-tuned model."""
-    settings = facts["settings"]
+    settings, is_fresh = facts["settings"], "body" in facts["fresh_weights"]
     data = [
         DataSource(Path(one["path"]).name, f"{one['examples']:,} labelled examples ({name})", None, one["sha256"])
         for name, one in facts["data"].items()
@@ -179,14 +197,21 @@ def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcom
     scores = [Score(tag, f"{part} file", name, value) for name, value in (metrics[part] or metrics["valid"]).items()]
     return Card(
         name=f"{Path(str(facts['model'])).name} for {facts['task']}",
-        summary=f"{facts['model']}, fine-tuned with pretune for the task {facts['task']}.",
+        summary=f"{facts['model']}{', with fresh weights' if is_fresh else ''}, fine-tuned with pretune for the task "
+        f"{facts['task']}.",
         kind="fine-tuning",
         command=facts["command"],
         data=tuple(data),
         settings={key: str(value) for key, value in settings.items()},
-        cost=Cost(metrics["seconds"], settings["watts"], "the setting `watts`", facts["environment"]["device"]),
+        cost=Cost(
+            metrics["seconds"],
+            metrics["watts"],
+            metrics["watts_source"],
+            facts["environment"]["device"],
+            metrics["tokens"],
+        ),
         pipeline_tag=tag,
-        base_model=str(facts["model"]),
+        base_model=None if is_fresh else str(facts["model"]),
         scores=tuple(scores),
         outcomes=(*metrics["score_notes"], *outcomes),
         limitations=(f"Texts longer than {settings['max_length']} tokens are cut.",),

@@ -8,15 +8,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import numpy as np
-from pydantic import Field
+import torch
 from torch import nn
 
 from pretune.adapt.adaptation import count_parameters
 from pretune.checkpoint.bundle import Bundle
-from pretune.core.errors import InputError
+from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
 from pretune.core.pack import cut_by_tokens, pack
 from pretune.core.protocols import Objective
@@ -24,31 +24,15 @@ from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec
 from pretune.recipes.recipe import Recipe, open_recipe
-from pretune.train.config import FitSettings
-from pretune.train.energy import co2_kg, energy_kwh
+from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.evaluation import Evaluate, scored
 from pretune.train.feed import make_feed
 from pretune.train.flops import peak_flops, training_flops, utilisation
-from pretune.train.loop import fit
+from pretune.train.loop import autocast_dtype, fit
 from pretune.train.progress import ShowProgress
 from pretune.train.run import Report
 from pretune.verbs import pages, records
-from pretune.verbs.settings import resolve_run
-
-
-class PretrainSettings(FitSettings):
-    """Everything a pre-training run can be told."""
-
-    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts", "valid_samples"}
-
-    objective: dict[str, Any] = {}
-    """Settings of the recipe's objective, for example objective.masking_rate=0.3."""
-    model: dict[str, Any] = {}
-    """Changes to the size's preset, for example model.num_layers=3."""
-    valid_samples: Annotated[int, Field(ge=1)] = 500
-    """At most so many held-out samples are scored at each evaluation."""
-    watts: Annotated[float, Field(gt=0)] = 65.0
-    """Average power of the machine, for the energy estimate; measure it if you can."""
+from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ class Validation:
 
 
 def pretrain(
-    recipe: str = "modern",
+    recipe: str | None = None,
     *,
     corpus: str | Path,
     out: str | Path,
@@ -92,38 +76,45 @@ def pretrain(
 ) -> dict[str, Any]:
     """Pre-trains a model and returns what metrics.json holds.
 
-    recipe: a name from `pretune recipes` with a size (`bert-mini`). init: a model to start from, not fresh weights.
+    recipe: a name from `pretune recipes` with a size (`bert-mini`); None: that of `config`, else modern. init: a model
+    to start from, not fresh weights; None: that of `config`, if it names one. config: a saved run.yaml.
     settings: `KEY=VALUE` texts or a nested dict, fields of `PretrainSettings`. hooks: called besides the loop's own.
     Raises InputError for a wrong request and RunError for a run that failed; what is safe on disk is said.
     """
     out, device = Path(out), records.choose_device(threads)
+    saved = read_run(config, "pretrain")
+    recipe, init = recipe or saved.get("recipe") or "modern", init or saved.get("init")
     chosen, size = open_recipe(recipe)
-    resolved = resolve_run(PretrainSettings, chosen.defaults(size), config, settings)
+    resolved = resolve_run(PretrainSettings, chosen.defaults(size), saved["settings"], settings)
+    records.claim(out, "pretrain")
     train, valid = Corpus.open(corpus, split="train"), Corpus.open(corpus, split="valid")
     objective = chosen.make_objective(resolved.objective)
     bundle = start_model(chosen, size, resolved, train, objective, init)
     validation = make_validation(objective, valid, bundle, resolved, device)
-    lengths = [length for _, length in resolved.lengths]
-    feed = make_feed(
-        [PretrainingSource(objective, train, bundle.template, n, resolved.seed) for n in lengths], resolved
-    )
+    sources = [PretrainingSource(objective, train, bundle.template, n, resolved.seed) for _, n in resolved.lengths]
+    feed = make_feed(sources, resolved)
+    start = {} if init is None else records.origin(init)
     facts = {
         "verb": "pretrain",
         "command": _command(recipe, corpus, out, init, config, settings),
         "recipe": f"{chosen.name}-{size}",
         "init": init,
+        "init_sha256": start.get("sha256"),
         "corpus": {"path": str(corpus), "fingerprint": train.fingerprint},
         "tokenizer": train.tokenizer.fingerprint,
         "sources": dict(chosen.sources),
         "settings": resolved.model_dump(mode="json"),
         "environment": records.environment(device),
     }
-    records.write_yaml(out / "run.yaml", facts)
+    started = {"recipe": facts["recipe"], "init": start.get("sha256") or init}
     evaluate = Evaluate(validation, every=resolved.evaluate_every_steps or 0.1)
-    shown = [evaluate, ShowProgress("pre-training"), *hooks]
+    shown = [records.WriteRun(out / "run.yaml", facts, started), evaluate, ShowProgress("pre-training"), *hooks]
     report = fit(bundle.model, objective, feed, resolved, shown, out=out, device=device)
+    valid_losses = scored(bundle.model, validation)
+    if not math.isfinite(valid_losses["loss"]):
+        raise RunError(f"the validation loss is not finite: training has diverged; remove {out} and lower optimizer.lr")
     bundle.save(out / "model")
-    metrics = pretraining_metrics(facts, report, bundle, train, scored(bundle.model, validation), resolved, device)
+    metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, resolved, device)
     records.write_json(out / "metrics.json", metrics)
     pages.write_pages(
         out,
@@ -155,7 +146,15 @@ def start_model(
     """
     if init is None:
         bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=settings.model, seed=settings.seed)
-        return bundle.with_heads(objective.heads(bundle.model.body))
+        bundle = bundle.with_heads(objective.heads(bundle.model.body))
+    else:
+        bundle = _continued(init, settings, corpus, objective)
+    if settings.max_length > bundle.max_length:
+        raise InputError(f"max_length={settings.max_length} is more than the model's {bundle.max_length}: lower it")
+    return bundle
+
+
+def _continued(init: str, settings: PretrainSettings, corpus: Corpus, objective: Objective) -> Bundle:
     if settings.model:
         raise InputError("model.* changes a fresh model's shape; a model to start from has its own")
     kinds = objective.heads(Bundle.load(init, heads=()).model.body)
@@ -194,7 +193,9 @@ def pretraining_metrics(
         vocab_size=config.vocab_size,
         gated=config.feed_forward.gated,
     )
-    kwh = energy_kwh(settings.watts, report.seconds)
+    watts, watts_source = average_watts(settings.watts, device)
+    kwh = energy_kwh(watts, report.seconds)
+    peak = peak_flops(device, autocast_dtype(settings.precision, torch.device(device)) or torch.float32)
     lm_loss = valid.get("lm", valid["loss"])
     return {
         "recipe": facts["recipe"],
@@ -203,13 +204,15 @@ def pretraining_metrics(
         "tokens": report.tokens,
         "seconds": round(report.seconds, 3),
         "tokens_per_second": round(report.tokens_per_second, 1),
-        "mfu": round(utilisation(flops, report.training_seconds, peak_flops(device)), 4),
+        "mfu": round(utilisation(flops, report.training_seconds, peak), 4),
         "padding_saved": round(report.padding_saved, 4),
         "loss": {"train": report.loss, "valid": valid["loss"]}
         | {f"valid_{name}": valid[name] for name in report.losses},
         "unigram_entropy": corpus.vocab.unigram_entropy(),
         "valid_perplexity": math.exp(min(lm_loss, 700.0)),
         "parameters": count_parameters(bundle.model).total,
+        "watts": watts,
+        "watts_source": watts_source,
         "energy_kwh": kwh,
         "co2_kg": co2_kg(kwh),
         "notes": list(report.notes),
@@ -218,11 +221,11 @@ def pretraining_metrics(
 
 def summary(metrics: Mapping[str, Any], out: Path) -> str:
     """What the command prints."""
-    loss, entropy = metrics["loss"]["valid"], metrics["unigram_entropy"]
+    loss, entropy = pages.lm_loss(metrics), metrics["unigram_entropy"]
     lines = [
         f"{metrics['recipe']}: {metrics['steps']:,} steps, {metrics['tokens']:,} tokens in {metrics['seconds']:,.0f} s "
         f"({metrics['tokens_per_second']:,.0f} tokens/s, MFU {metrics['mfu']:.0%})",
-        f"validation loss {loss:.3f} nats; a model that knows only word frequencies has {entropy:.3f}",
+        f"validation loss {loss:.3f} nats a masked piece; a model that knows only word frequencies has {entropy:.3f}",
         *metrics["notes"],
         f"model: {out / 'model'}   report: {out / 'report.html'}",
     ]

@@ -149,7 +149,7 @@ class Pretrained:
         return [self._example(text, number, truncate) for number, text in enumerate(texts)]
 
     def _example(self, text: Text, number: int, truncate: bool) -> Example:
-        parts = (text,) if isinstance(text, str) else tuple(text)
+        parts: tuple[str, ...] = text if isinstance(text, tuple) else (text,)
         if len(parts) not in (1, 2) or not all(isinstance(part, str) for part in parts):
             raise InputError(f"text {number} is neither a text nor a pair of texts: {text!r:.80}")
         spans = [self.tokenizer.encode(part).span() for part in parts]

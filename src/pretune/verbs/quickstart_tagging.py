@@ -22,7 +22,8 @@ from pretune.tasks.task import Task
 from pretune.text.records import Record
 from pretune.train.config import OptimizerSettings, ScheduleSettings
 from pretune.verbs.console import say
-from pretune.verbs.tune import FinetuneSettings, Tuned, tune
+from pretune.verbs.settings import FinetuneSettings
+from pretune.verbs.tune import Tuned, tune
 
 BASELINE, SCRATCH, FROZEN, TUNED = SYSTEMS = (
     "most frequent tag",

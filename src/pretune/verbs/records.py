@@ -1,5 +1,6 @@
 """What every run leaves behind besides its model: run.yaml, metrics.json, and facts about the machine."""
 
+import hashlib
 import json
 import os
 import platform
@@ -11,8 +12,10 @@ from typing import Any
 
 import torch
 
-from pretune.core.config import dump_yaml
+from pretune.core.config import dump_yaml, load_yaml
 from pretune.core.errors import InputError, RunError
+from pretune.core.finite import finite
+from pretune.core.hooks import Hook
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -36,13 +39,14 @@ def write_text(path: Path, text: str) -> None:
         beside.write_text(text, "utf-8")
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        if beside.is_file():
+            beside.unlink()
         raise RunError(f"{path} could not be written: {error}; what was there before is untouched") from error
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """One JSON object, readable and with a final newline."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """One JSON object, readable and with a final newline; null stands for a number that is not finite."""
+    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_yaml(path: Path, value: Mapping[str, Any]) -> None:
@@ -57,6 +61,57 @@ def choose_device(threads: int | None) -> str:
             raise InputError(f"threads is {threads}: give at least 1")
         torch.set_num_threads(threads)
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def claim(out: Path, verb: str) -> None:
+    """InputError where `out` is a file, or a directory that holds something else than a run of this verb."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"{out} is a file: name a directory with --out")
+    if (out / "run.yaml").is_file():
+        found = load_yaml(out / "run.yaml").get("verb")
+        if found != verb:
+            raise InputError(f"{out} holds a run of pretune {found}, not of pretune {verb}: give another --out")
+    elif any(path.name not in ("metrics.jsonl", "checkpoints") for path in out.iterdir()):
+        raise InputError(f"{out} holds other files: give another --out")
+
+
+def origin(source: str | Path) -> dict[str, Any]:
+    """A model one starts from: its name and, of a directory, the sha256 of its weights."""
+    digest = hashlib.sha256()
+    files = sorted(Path(source).glob("*.safetensors"))
+    for file in files:
+        digest.update(bytes.fromhex(file_sha256(file)))
+    return {"name": str(source), "sha256": digest.hexdigest() if files else None}
+
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class WriteRun(Hook):
+    """Writes run.yaml once the loop has found that the run may begin or continue; what it started from travels along.
+
+    facts: what run.yaml says. start: {what: its name} that a continued run must share, such as the model's weights.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, Any], start: Mapping[str, Any]) -> None:
+        self.path, self.facts, self.start = path, facts, dict(start)
+
+    def on_start(self, run: Any) -> None:
+        write_yaml(self.path, self.facts)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.start
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        changed = [name for name in self.start if state.get(name) != self.start[name]]
+        if changed:
+            shown = "; ".join(f"{name} was {state.get(name)} and is now {self.start[name]}" for name in changed)
+            raise InputError(f"{self.path.parent} holds another run: {shown}. Give another --out")
 
 
 def command(words: Sequence[str], options: Mapping[str, Any], settings: Sequence[str] | Mapping[str, Any]) -> str:

@@ -1,27 +1,92 @@
-"""A run's settings from its layers: defaults, then a saved run.yaml, then `KEY=VALUE`; a given budget replaces ours."""
+"""The settings of each verb, and how a run's come together: defaults, then a saved run.yaml, then `KEY=VALUE`.
+
+A budget (steps, tokens, epochs, seconds) in a later layer replaces those of earlier ones. Imports no torch, so that
+`pretune settings` answers at once.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pretune.core.config import load_yaml, parse_assignments, resolve
-from pretune.train.config import BUDGETS, FitSettings
+from pydantic import Field
+
+from pretune.core.config import Settings, load_yaml, parse_assignments, resolve
+from pretune.core.errors import InputError
+from pretune.train.config import BUDGETS, FitSettings, OptimizerSettings
 
 F = TypeVar("F", bound=FitSettings)
+
+
+class PretrainSettings(FitSettings):
+    """Everything a pre-training run can be told."""
+
+    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts", "valid_samples"}
+
+    objective: dict[str, Any] = {}
+    """Settings of the recipe's objective, for example objective.masking_rate=0.3."""
+    model: dict[str, Any] = {}
+    """Changes to the size's preset, for example model.num_layers=3."""
+    valid_samples: Annotated[int, Field(ge=1)] = 500
+    """At most so many held-out samples are scored at each evaluation."""
+    watts: Annotated[float, Field(gt=0)] | None = None
+    """Average power of the machine, for the energy estimate; none: 65 for a CPU, a GPU's own limit. Better measured."""
+
+
+class FinetuneSettings(FitSettings):
+    """Everything a fine-tuning run can be told. Defaults lie in the ranges of Devlin et al. 2019, appendix A.3."""
+
+    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts"}
+
+    epochs: Annotated[float, Field(gt=0)] | None = 3.0
+    """Length of the run in passes over the training file."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Samples in a step."""
+    max_length: Annotated[int, Field(ge=1)] = 128
+    """Longest sequence, special tokens included; what is cut off is counted."""
+    optimizer: OptimizerSettings = OptimizerSettings(lr=5e-5)
+    """The optimizer."""
+    save_every_steps: Annotated[int, Field(ge=1)] = 500
+    """A checkpoint is written after so many steps, and at the end."""
+    log_every_steps: Annotated[int, Field(ge=1)] = 1
+    """A line of metrics.jsonl after so many steps, and at the end."""
+    adapt: str = "full"
+    """Which weights train: full, or frozen (the head alone)."""
+    task: dict[str, Any] = {}
+    """Settings of the task, for example task.metric=matthews."""
+    columns: dict[str, Any] = {}
+    """Names of the columns in the files, for example columns.text=sentence."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many evaluations without a better score on the validation file."""
+    watts: Annotated[float, Field(gt=0)] | None = None
+    """Average power of the machine, for the energy estimate; none: 65 for a CPU, a GPU's own limit. Better measured."""
+
+
+class EvaluateSettings(Settings):
+    """Everything an evaluation can be told."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seeds the bootstrap."""
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    """Longest sequence; none: as the model was fine-tuned. What is cut off is counted."""
+    columns: dict[str, Any] = {}
+    """Names of the columns in the file, for example columns.text=sentence."""
+    task: dict[str, Any] = {}
+    """Settings of the task to change, for example task.metric=matthews."""
 
 
 def resolve_run(
     kind: type[F],
     defaults: Mapping[str, Any],
-    config: str | Path | None = None,
+    saved: Mapping[str, Any] | None = None,
     settings: Sequence[str] | Mapping[str, Any] = (),
 ) -> F:
-    """The settings of a run. `settings` are `KEY=VALUE` texts or a nested dict; InputError for an unknown key.
+    """The settings of a run. `saved` are those of a run.yaml (`read_run`), `settings` are `KEY=VALUE` texts or a nested
+    dict; InputError for an unknown key.
 
     A budget (steps, tokens, epochs, seconds) in a later layer replaces those of earlier ones.
     """
     given = dict(settings) if isinstance(settings, Mapping) else parse_assignments(settings)
-    layers = [dict(defaults), _saved(config), given]
+    layers = [dict(defaults), dict(saved or {}), given]
     for number, layer in enumerate(layers):
         if any(layer.get(budget) is not None for budget in BUDGETS):
             for earlier in layers[:number]:
@@ -30,10 +95,26 @@ def resolve_run(
     return resolve(kind, *layers)
 
 
-def _saved(config: str | Path | None) -> dict[str, Any]:
-    """The settings of a run.yaml, or of a file that holds nothing but settings."""
+def read_run(config: str | Path | None, verb: str) -> dict[str, Any]:
+    """What a run.yaml says, with "settings"; a file that holds nothing but settings is taken as these. None: nothing.
+
+    Raises InputError for a file that another verb wrote.
+    """
     if config is None:
-        return {}
+        return {"settings": {}}
     tree = load_yaml(config)
-    inner = tree.get("settings", tree)
-    return dict(inner) if isinstance(inner, dict) else tree
+    if "settings" not in tree:
+        return {"settings": tree}
+    if tree.get("verb", verb) != verb:
+        raise InputError(f"{config} is of pretune {tree['verb']}, not of pretune {verb}: give one that {verb} wrote")
+    if not isinstance(tree["settings"], dict):
+        raise InputError(f"{config}: settings is {tree['settings']!r:.80}: expected a mapping")
+    return tree
+
+
+SETTINGS: Mapping[str, type[Settings]] = {
+    "pretrain": PretrainSettings,
+    "finetune": FinetuneSettings,
+    "evaluate": EvaluateSettings,
+}
+"""Verb -> its settings, as `pretune settings VERB` lists them."""

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pretune.core.errors import InputError
 from pretune.text.documents import Documents, read_documents
 from pretune.text.faults import OnError
 from pretune.tokenizers import train
 from pretune.tokenizers.pipelines import Algorithm
 from pretune.tokenizers.report import TokenizerReport
 from pretune.verbs.console import Counting
+
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def train_tokenizer(
@@ -27,8 +30,10 @@ def train_tokenizer(
     """Trains a tokenizer, saves it to `out` and returns its report, measured on held-out text.
 
     algorithm: wordpiece (likelihood score), bpe, byte-bpe, unigram, word, char or byte. vocab_size counts special
-    tokens. Raises InputError for unreadable text, an unknown algorithm or a size below the alphabet.
+    tokens. A tokenizer that is in `out` is replaced. Raises InputError where `out` holds other files, for unreadable
+    text, an unknown algorithm and a size below the alphabet.
     """
+    _refuse_other_files(Path(out))
     skipped: Counter[str] = Counter()
     texts = (item.text for item in read_documents(files, documents=documents, on_error=on_error, skipped=skipped))
     with Counting("tokenizer") as progress:
@@ -43,6 +48,13 @@ def train_tokenizer(
     tokenizer.save(out)
     result = report.as_dict() | {"out": str(out), "skipped_lines": dict(skipped)}
     return result | {"text": _as_text(report, skipped, Path(out))}
+
+
+def _refuse_other_files(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: name a directory with --out")
+    if out.is_dir() and any(path.name not in FILES for path in out.iterdir()):
+        raise InputError(f"{out} holds other files than a tokenizer's: give another --out")
 
 
 def _as_text(report: TokenizerReport, skipped: Counter[str], out: Path) -> str:

@@ -6,9 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Any
 
 from pretune.adapt.adaptation import Parameters, count_parameters, open_adaptation
 from pretune.checkpoint.bundle import Bundle
@@ -18,40 +16,11 @@ from pretune.tasks.run import Evaluation, evaluate_source
 from pretune.tasks.source import TaskSource
 from pretune.tasks.task import Task
 from pretune.text.records import Record
-from pretune.train.config import FitSettings, OptimizerSettings
 from pretune.train.evaluation import Evaluate
 from pretune.train.feed import make_feed
 from pretune.train.loop import fit
 from pretune.train.run import Report
-
-
-class FinetuneSettings(FitSettings):
-    """Everything a fine-tuning run can be told. Defaults lie in the ranges of Devlin et al. 2019, appendix A.3."""
-
-    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts"}
-
-    epochs: Annotated[float, Field(gt=0)] | None = 3.0
-    """Length of the run in passes over the training file."""
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    """Samples in a step."""
-    max_length: Annotated[int, Field(ge=1)] = 128
-    """Longest sequence, special tokens included; what is cut off is counted."""
-    optimizer: OptimizerSettings = OptimizerSettings(lr=5e-5)
-    """The optimizer."""
-    save_every_steps: Annotated[int, Field(ge=1)] = 500
-    """A checkpoint is written after so many steps, and at the end."""
-    log_every_steps: Annotated[int, Field(ge=1)] = 1
-    """A line of metrics.jsonl after so many steps, and at the end."""
-    adapt: str = "full"
-    """Which weights train: full, or frozen (the head alone)."""
-    task: dict[str, Any] = {}
-    """Settings of the task, for example task.metric=matthews."""
-    columns: dict[str, Any] = {}
-    """Names of the columns in the files, for example columns.text=sentence."""
-    patience: Annotated[int, Field(ge=1)] | None = None
-    """Stop after so many evaluations without a better score on the validation file."""
-    watts: Annotated[float, Field(gt=0)] = 65.0
-    """Average power of the machine, for the energy estimate; measure it if you can."""
+from pretune.verbs.settings import FinetuneSettings
 
 
 @dataclass(frozen=True)
@@ -106,9 +75,12 @@ def tune(
         held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
         watching.append(_evaluation(held_out, settings))
     report = fit(model, task, make_feed([source], settings), settings, [*watching, *hooks], out=out, device=device)
-    valid_scores = None if held_out is None else evaluate_source(model, held_out)
     task = task.finish(model)
-    bundle.manifest["task"] = {"name": name, "settings": asdict(task)}  # type: ignore[call-overload]
+    if valid is not None:  # of the model as it will be saved, so that `evaluate` repeats the figures
+        held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
+    valid_scores = None if held_out is None else evaluate_source(model, held_out)
+    told = asdict(task)  # type: ignore[call-overload]
+    bundle.manifest["task"] = {"name": name, "max_length": settings.max_length, "settings": told}
     return Tuned(bundle, task, report, parameters, source.num_truncated, source.num_empty, valid_scores)
 
 
