@@ -128,7 +128,9 @@ def _lines(file: str | Path) -> Iterator[tuple[int, str]]:
         yield from ((number, line) for number, line in read_lines(file, Faults()) if line is not None)
         return
     faults = Faults()
-    for number, raw in enumerate(sys.stdin.buffer, 1):
+    binary = getattr(sys.stdin, "buffer", None)  # a replaced sys.stdin may have text only
+    lines = (line.encode() for line in sys.stdin) if binary is None else binary
+    for number, raw in enumerate(lines, 1):
         if b"\0" in raw:
             faults.report(STDIN, number, "NUL byte")
         try:
