@@ -247,3 +247,17 @@ def test_speed(text_file: Path, tokenizer_dir: Path) -> None:
     encoder.encode(units)
     megabytes = sum(len(unit.text) for unit in units) / 1e6
     assert megabytes / (time.process_time() - started) > 1.5  # 5 and more seen, the cache being warm
+
+
+def test_a_script_without_main_guard_ends_whatever_the_size_of_its_tokenizer(tmp_path: Path, text_file: Path) -> None:
+    """A worker that dies at its start left the parent writing into a pipe that nobody read."""
+    words = [" ".join(f"word{number}" for number in range(20_000))]
+    tokenizer, _ = train_tokenizer(words, algorithm="word", vocab_size=20_005, heldout_fraction=0)
+    tokenizer.save(tmp_path / "t")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pretune.corpus.build import build_corpus\n"
+        f"build_corpus([{str(text_file)!r}], {str(tmp_path / 't')!r}, {str(tmp_path / 'c')!r}, workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "__main__" in done.stderr and not (tmp_path / "c").exists()

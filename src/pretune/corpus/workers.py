@@ -1,7 +1,9 @@
 """Blocks encoded in order by any number of processes, a bounded number of blocks ahead.
 
 Processes are spawned, not forked: the caller may hold threads. A worker imports no torch, and ends when its parent
-does, even when that is killed: the pool by itself would leave it waiting for work for ever.
+does, even when that is killed: the pool by itself would leave it waiting for work for ever. The tokenizer goes to the
+workers in a directory: what a process is started with must fit a pipe (64 KiB), or the parent waits for ever for one
+that died at its start.
 """
 
 import os
@@ -12,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
+from tempfile import TemporaryDirectory
 
 from pretune.core.errors import RunError
 from pretune.corpus.blocks import Block, read_blocks
@@ -24,12 +27,12 @@ _BLOCKS_AHEAD = 2
 _encoder: Encoder | None = None
 
 
-def _start_worker(tokenizer: Tokenizer, language: str | None) -> None:
+def _start_worker(tokenizer_dir: str, language: str | None) -> None:
     global _encoder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker is one core
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _encoder = Encoder(tokenizer, language)
+    _encoder = Encoder(Tokenizer.load(tokenizer_dir), language)
 
 
 def _end_with_parent() -> None:
@@ -53,7 +56,15 @@ def encode_all(
         for block in read_blocks(parts):
             yield block, encoder.encode(block.units)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (tokenizer, language))
+    with TemporaryDirectory(prefix="pretune-") as folder:
+        tokenizer.save(folder)
+        yield from _encode_by(parts, folder, language, workers)
+
+
+def _encode_by(
+    parts: Iterable[Part], tokenizer_dir: str, language: str | None, workers: int
+) -> Iterator[tuple[Block, Encoded]]:
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (tokenizer_dir, language))
     waiting: deque[tuple[Block, Future[Encoded]]] = deque()
     try:
         for block in read_blocks(parts):
