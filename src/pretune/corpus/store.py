@@ -46,7 +46,8 @@ class Corpus:
         manifest = read_manifest(folder)
         if split not in manifest["splits"]:
             known = ", ".join(manifest["splits"])
-            why = "; it was built with a valid fraction of 0: build one with --valid-fraction 0.01" if split == "valid" else ""
+            todo = "; it was built with a valid fraction of 0: build one with --valid-fraction 0.01"
+            why = todo if split == "valid" else ""
             raise InputError(f"{folder}: no split {split!r} (it has {known}){why}")
         check_sizes(folder, manifest)
         return cls(folder, split, manifest)
