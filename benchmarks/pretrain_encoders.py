@@ -2,7 +2,7 @@
 
     python benchmarks/pretrain_encoders.py --corpus CORPUS --work DIR [--size mini] [--seconds 600] [--out FILE.json]
 
-Both get sequences of 128 and batches of 32 samples, so that steps are comparable; bert (whose recipe asks for batches of
+Both get sequences of 128 and batches of 32 samples, so that steps compare; bert (whose recipe asks for batches of
 256 and two lengths over a million steps) gets --bert-lr, a warm-up of a tenth and one length. Runs resume in --work.
 The validation losses are those of the masked words on the corpus's held-out documents, in nats, beside the unigram
 entropy. Prints Markdown; --out writes JSON.

@@ -26,7 +26,7 @@ class Evaluation:
     """A model's predictions on labelled records, in their order, and what they are worth.
 
     scores: metric -> value; items: what an interval of the main metric needs. num_truncated, num_cut, num_empty: see
-    TaskSource. seconds: of prediction, without featurizing.
+    TaskSource. seconds: of prediction, without featurizing. remarks: what a reader of the scores must know.
     """
 
     predictions: list[Prediction] = field(repr=False)
@@ -37,6 +37,7 @@ class Evaluation:
     num_cut: int
     num_empty: int
     seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 def predict(
@@ -101,4 +102,5 @@ def evaluate_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOK
     scores = source.task.score(predictions, source.records)
     items = source.task.items(predictions, source.records)
     counts = (len(source), source.num_truncated, source.num_cut, source.num_empty)
-    return Evaluation(predictions, scores, items, *counts, seconds)
+    remarks = source.task.remarks(source.records)
+    return Evaluation(predictions, scores, items, *counts, seconds, remarks)

@@ -110,7 +110,19 @@ class tag(Task):
         return replace(self, labels=at_least_two(names, records))
 
     def check(self, records: Sequence[Record]) -> None:
-        refuse_unseen(((name, record) for record in records for name in tags_of(record)), self.labels)
+        """InputError where tags are missing, or none of them is known. Single unknown ones are `remarks`: a small
+        training sample lacks rare tags."""
+        named = [(name, record) for record in records for name in tags_of(record)]
+        if not {name for name, _ in named} & set(self.labels):
+            refuse_unseen(named, self.labels)
+
+    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
+        """Says which tags were never seen in training: their words count as wrong."""
+        unseen = Counter(name for record in records for name in tags_of(record) if name not in self.labels)
+        if not unseen:
+            return ()
+        listed = ", ".join(f"{name} ({number:,})" for name, number in unseen.most_common(20))
+        return (f"{unseen.total():,} words have tags never seen in training, which count as wrong: {listed}.",)
 
     def featurize(
         self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True

@@ -96,6 +96,10 @@ class Task(Protocol):
         """What one must know to read the scores, in sentences."""
         return ()
 
+    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
+        """What a reader of scores on these records must know, in sentences."""
+        return ()
+
     def suit(self, model: Any) -> Self:
         """The task for the rows that this model's head reads. To be called before the first `featurize`."""
         return self

@@ -42,7 +42,7 @@ def evaluate(
     interval = found.items.interval(rng=derive_rng(resolved.seed, "interval"))
     shown: dict[str, Cell] = dict(found.scores)
     shown[opened.main_metric] = interval
-    notes = [f"{len(records):,} examples; in brackets: 95 % interval over them", *opened.notes]
+    notes = [f"{len(records):,} examples; in brackets: 95 % interval over them", *opened.notes, *found.remarks]
     if found.num_truncated:
         notes.append(f"{found.num_truncated:,} texts were longer than {longest} tokens and were cut")
     return {

@@ -143,7 +143,7 @@ def _metrics(
         "watts_source": watts_source,
         "energy_kwh": (kwh := energy_kwh(watts, report.seconds)),
         "co2_kg": co2_kg(kwh),
-        "notes": list(report.notes),
+        "notes": [*report.notes, *(judged.remarks if judged is not None else ())],
         "score_notes": list(tuned.task.notes),
     }
     return metrics, outcomes
