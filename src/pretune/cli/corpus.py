@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import Json, OnError
+from pretune.cli.options import Column, Json, OnError
 from pretune.cli.output import emit
 from pretune.text.documents import Documents
 
@@ -22,11 +22,12 @@ def build(
     documents: Annotated[
         Documents, typer.Option("--documents", help="What a document of a txt file is: blank-line, line or file.")
     ] = "blank-line",
-    valid_fraction: Annotated[float, typer.Option("--valid-fraction", help="Share of the documents held out.")] = 0.01,
+    valid_fraction: Annotated[float, typer.Option("--valid-fraction", help="Share of the tokens held out.")] = 0.01,
     workers: Annotated[int, typer.Option("--workers", help="Processes; the bytes are the same for any number.")] = 1,
     language: Annotated[
         str | None, typer.Option("--language", help="Language of the text, for sentence splitting.")
     ] = None,
+    column: Column = "text",
     on_error: OnError = "raise",
     as_json: Json = False,
 ) -> None:
@@ -38,6 +39,7 @@ def build(
         tokenizer=tokenizer,
         out=out,
         documents=documents,
+        column=column,
         valid_fraction=valid_fraction,
         workers=workers,
         language=language,

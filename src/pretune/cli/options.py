@@ -23,4 +23,5 @@ OnError = Annotated[
     faults.OnError,
     typer.Option("--on-error", help="raise: stop at the first bad line. skip: leave it out and count it."),
 ]
+Column = Annotated[str, typer.Option("--column", help="Where jsonl, csv, tsv and parquet files keep the text.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads torch may use; default: all.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import Json, OnError
+from pretune.cli.options import Column, Json, OnError
 from pretune.cli.output import emit
 from pretune.text.documents import Documents
 from pretune.tokenizers.pipelines import Algorithm
@@ -26,8 +26,11 @@ def train(
     algorithm: Annotated[
         Algorithm, typer.Option("--algorithm", help="wordpiece, bpe, byte-bpe, unigram, word, char or byte.")
     ],
-    vocab_size: Annotated[int, typer.Option("--vocab-size", help="Number of pieces, special tokens included.")],
     out: Annotated[Path, typer.Option("--out", help="Directory to write.")],
+    vocab_size: Annotated[
+        int | None,
+        typer.Option("--vocab-size", help="Number of pieces, special tokens included; byte and char need none."),
+    ] = None,
     lowercase: Annotated[
         bool, typer.Option("--lowercase", help="Lower-case and strip accents, as BERT uncased does.")
     ] = False,
@@ -37,6 +40,7 @@ def train(
     documents: Annotated[
         Documents, typer.Option("--documents", help="What a document of a txt file is: blank-line, line or file.")
     ] = "line",
+    column: Column = "text",
     on_error: OnError = "raise",
     as_json: Json = False,
 ) -> None:
@@ -51,6 +55,7 @@ def train(
         lowercase=lowercase,
         min_pair_count=min_pair_count,
         documents=documents,
+        column=column,
         on_error=on_error,
     )
     emit(result, result["text"], as_json)

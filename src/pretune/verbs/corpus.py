@@ -20,6 +20,7 @@ def build_corpus(
     valid_fraction: float = 0.01,
     workers: int = 1,
     language: str | None = None,
+    column: str = "text",
     on_error: OnError = "raise",
 ) -> dict[str, Any]:
     """Builds a corpus in `out` and returns its manifest; a corpus that is there already from the same request is kept.
@@ -32,6 +33,7 @@ def build_corpus(
             tokenizer,
             out,
             documents=documents,
+            column=column,
             valid_fraction=valid_fraction,
             workers=workers,
             language=language,

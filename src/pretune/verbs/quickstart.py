@@ -37,6 +37,8 @@ BLANKS = (
     ("They walked slowly down the", "street", "towards the church ."),
     ("It was a", "great", "pleasure to see you again ."),
 )
+FILES = {"tokenizer", "corpus", "pretrained", "tagger", "report.html", "results.json"}
+"""What a quickstart leaves in its directory."""
 NEXT = """pretune tokenizer train YOUR.txt --algorithm wordpiece --vocab-size 8000 --lowercase --out tokenizer
 pretune corpus build YOUR.txt --tokenizer tokenizer --out corpus
 pretune pretrain modern-mini --corpus corpus --out run seconds=600"""
@@ -52,6 +54,8 @@ def quickstart(
     out, started = Path(out), time.monotonic()
     if pretrain_seconds <= 0:
         raise InputError(f"pretrain_seconds is {pretrain_seconds}: give a positive number")
+    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= FILES):
+        raise InputError(f"{out} holds other files than a quickstart's: give another --out")
     with resources.as_file(resources.files("pretune.verbs").joinpath("quickstart_data")) as folder:
         novels = [folder / "novels_train.txt.gz", folder / "novels_valid.txt.gz"]
         train, test = (read_records(folder / f"ewt_{part}.conll.gz") for part in ("train", "test"))

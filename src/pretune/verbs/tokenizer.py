@@ -19,12 +19,13 @@ FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 def train_tokenizer(
     files: Sequence[str | Path],
     *,
-    vocab_size: int | None,
     out: str | Path,
+    vocab_size: int | None = None,
     algorithm: Algorithm = "wordpiece",
     lowercase: bool = False,
     min_pair_count: int | None = None,
     documents: Documents = "line",
+    column: str = "text",
     on_error: OnError = "raise",
 ) -> dict[str, Any]:
     """Trains a tokenizer, saves it to `out` and returns its report, measured on held-out text.
@@ -35,7 +36,8 @@ def train_tokenizer(
     """
     _refuse_other_files(Path(out))
     skipped: Counter[str] = Counter()
-    texts = (item.text for item in read_documents(files, documents=documents, on_error=on_error, skipped=skipped))
+    found = read_documents(files, documents=documents, column=column, on_error=on_error, skipped=skipped)
+    texts = (document.text for document in found)
     with Counting("tokenizer") as progress:
         tokenizer, report = train.train_tokenizer(
             texts,
