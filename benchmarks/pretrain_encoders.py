@@ -17,15 +17,11 @@ import pretune
 from pretune.checkpoint.bundle import Bundle
 from pretune.evaluate.blanks import Blank, Blanks, as_table, guesses
 from pretune.evaluate.table import Table, as_markdown
+from pretune.verbs import quickstart
 from pretune.verbs.pretrained import Pretrained
 
 BLANKS = (
-    ("She looked at him and said", "nothing", "."),
-    ("He took her", "hand", "in both of his own ."),
-    ("The old man sat down by the", "fire", "and began to read ."),
-    ("I do not", "know", "what you mean , sir ."),
-    ("They walked slowly down the", "street", "towards the church ."),
-    ("It was a", "great", "pleasure to see you again ."),
+    *quickstart.BLANKS,
     ("The door was", "opened", "by a servant ."),
     ('" My dear', "lady", ', " he said , " you are quite right . "'),
     ("The ship sailed from London in the month of", "may", "."),

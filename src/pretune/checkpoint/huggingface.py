@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pretune.checkpoint.store import sync
 from pretune.core.errors import InputError, RunError
 
 CONFIG, WEIGHTS, INDEX, MANIFEST = "config.json", "model.safetensors", "model.safetensors.index.json", "pretune.json"
@@ -102,11 +103,11 @@ def replace_folder(final: Path, write: Callable[[Path], None]) -> None:
         unfinished.mkdir()
         write(unfinished)
         for path in (*unfinished.iterdir(), unfinished):
-            _sync(path)
+            sync(path)
         if final.exists():
             os.rename(final, discarded)
         os.rename(unfinished, final)
-        _sync(final.parent)
+        sync(final.parent)
     except OSError as error:
         raise RunError(f"{final} could not be written: {error}; nothing there was changed") from error
     finally:
@@ -134,12 +135,3 @@ def _refuse_strangers(final: Path) -> None:
     if there and (MANIFEST not in there or there - WRITTEN):
         stray = sorted(there - WRITTEN or there)
         raise InputError(f"{final} holds {', '.join(stray[:3])}, which saving would delete: choose another directory")
-
-
-def _sync(path: Path) -> None:
-    """Forces a file, or a folder's list of names, onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -67,7 +67,7 @@ def save(directory: Path, step: int, state: Mapping[str, Any], *, keep: int) -> 
         if final.exists():
             _discard(final)
         os.rename(unfinished, final)
-        _sync(directory)
+        sync(directory)
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk in its own exception
         shutil.rmtree(unfinished, ignore_errors=True)
         safe = [path.name for _, path in checkpoints(directory)]
@@ -135,7 +135,7 @@ def set_aside(damage: Damage) -> Path:
     while (aside := damage.path.with_name(f"damaged-{number}-{damage.path.name}")).exists():
         number += 1
     os.rename(damage.path, aside)
-    _sync(aside.parent)
+    sync(aside.parent)
     return aside
 
 
@@ -147,11 +147,11 @@ def _write_files(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     for part, named in tensors.items():
         if named:
             save_file(named, folder / f"{part}.safetensors")
-            _sync(folder / f"{part}.safetensors")
+            sync(folder / f"{part}.safetensors")
     names = sorted(path.name for path in folder.iterdir())
     files = {name: {"bytes": os.path.getsize(folder / name), "sha256": _sha256(folder / name)} for name in names}
     _write(folder / MANIFEST, _manifest_text(step, files))
-    _sync(folder)
+    sync(folder)
 
 
 def _manifest_text(step: int, files: Mapping[str, Any]) -> bytes:
@@ -205,7 +205,7 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Forces a file, or a folder's list of names, onto the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
