@@ -25,7 +25,7 @@ modern = Recipe(
     },
     sources={
         "architecture": "Warner et al. 2024: rotary positions, pre-norm, gated GELU, no biases; all layers global",
-        "initialisation": "weights scaled by fan-in; at tiny size 0.02 does as well (benchmarks/LOG.md, encoder ablation)",
+        "initialisation": "weights scaled by fan-in; at tiny size 0.02 does as well (benchmarks/LOG.md, ablation)",
         "objective": "masked words only (Liu et al. 2019), 20 % of them (Wettig et al. 2023 find 15 % too low)",
         "optimizer": "Muon on hidden matrices, AdamW elsewhere (Jordan 2024); betas 0.9/0.98 (Liu et al. 2019)",
         "schedule": "warm-up-stable-decay, decay over the last half (Hu et al. 2024)",
