@@ -1,7 +1,11 @@
-"""The nouns every other room uses. Imports nothing of pretune; `errors`, `config`, `vocab`, `marks` import no torch.
+"""The nouns every other room uses. Imports nothing of pretune.
+`errors`, `config`, `lock`, `processes`, `vocab` and `marks` import no torch.
 
 errors.py      exceptions that say what, where and what to do, and the exit status they lead to
+lock.py        a directory that one process at a time may write in
+processes.py   names of unfinished files that say which process makes them
 finite.py      numbers for JSON, which has no NaN
+strict_json.py JSON of others: no key twice, no NaN, bounded depth and size
 config.py      typed settings: dotted overrides, YAML, unknown keys refused with the nearest known ones
 marks.py       one byte a token: word start, sentence start, special
 registry.py    finds the parts of a folder by the names of its files

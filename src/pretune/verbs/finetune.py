@@ -27,6 +27,7 @@ from pretune.verbs.tune import Tuned, tune
 File = str | Path
 
 
+@records.alone("finetune")
 def finetune(
     task: str,
     *,
@@ -40,6 +41,7 @@ def finetune(
     settings: Sequence[str] | Mapping[str, Any] = (),
     threads: int | None = None,
     hooks: Sequence[Hook] = (),
+    allow_pickle: bool = False,
 ) -> dict[str, Any]:
     """Fine-tunes a model on a labelled file and returns what metrics.json holds.
 
@@ -49,18 +51,19 @@ def finetune(
     """
     out, device = Path(out), records.choose_device(threads)
     resolved = resolve_run(FinetuneSettings, {}, read_run(config, "finetune")["settings"], settings)
-    records.claim(out, "finetune")
     rows = {part: _read(path, resolved) for part, path in (("train", train), ("valid", valid), ("test", test)) if path}
     bound = open_task(task, resolved.task).fit_labels(rows["train"])
     for part in rows.keys() - {"train"}:
         bound.check(rows[part])
-    bundle = Bundle.load(model, tokenizer=tokenizer, heads=[bound.head_spec], seed=resolved.seed)
+    bundle = Bundle.load(
+        model, tokenizer=tokenizer, heads=[bound.head_spec], seed=resolved.seed, allow_pickle=allow_pickle
+    )
     start = records.origin(model)
     files = {"--train": train, "--valid": valid, "--test": test}
     facts = {
         "verb": "finetune",
         "command": records.command(
-            ["finetune", task],
+            ["finetune", task, *(["--allow-pickle"] if allow_pickle else [])],
             {"--model": model, "--tokenizer": tokenizer, **files, "--out": out, "--config": config},
             settings,
         ),

@@ -63,6 +63,7 @@ class Validation:
         return means | {"loss": sum(weights[name] * mean for name, mean in means.items())}
 
 
+@records.alone("pretrain")
 def pretrain(
     recipe: str | None = None,
     *,
@@ -73,6 +74,7 @@ def pretrain(
     settings: Sequence[str] | Mapping[str, Any] = (),
     threads: int | None = None,
     hooks: Sequence[Hook] = (),
+    allow_pickle: bool = False,
 ) -> dict[str, Any]:
     """Pre-trains a model and returns what metrics.json holds.
 
@@ -86,17 +88,16 @@ def pretrain(
     recipe, init = recipe or saved.get("recipe") or "modern", init or saved.get("init")
     chosen, size = open_recipe(recipe)
     resolved = resolve_run(PretrainSettings, chosen.defaults(size), saved["settings"], settings)
-    records.claim(out, "pretrain")
     train, valid = Corpus.open(corpus, split="train"), Corpus.open(corpus, split="valid")
     objective = chosen.make_objective(resolved.objective)
-    bundle = start_model(chosen, size, resolved, train, objective, init)
+    bundle = start_model(chosen, size, resolved, train, objective, init, allow_pickle)
     validation = make_validation(objective, valid, bundle, resolved, device)
     sources = [PretrainingSource(objective, train, bundle.template, n, resolved.seed) for _, n in resolved.lengths]
     feed = make_feed(sources, resolved)
     start = {} if init is None else records.origin(init)
     facts = {
         "verb": "pretrain",
-        "command": _command(recipe, corpus, out, init, config, settings),
+        "command": _command(recipe, corpus, out, init, config, settings, allow_pickle),
         "recipe": f"{chosen.name}-{size}",
         "init": init,
         "init_sha256": start.get("sha256"),
@@ -131,14 +132,21 @@ def _command(
     init: str | None,
     config: str | Path | None,
     settings: Sequence[str] | Mapping[str, Any],
+    allow_pickle: bool,
 ) -> str:
     """The command line that asks for the same run."""
     options = {"--corpus": corpus, "--out": out, "--init": init, "--config": config}
-    return records.command(["pretrain", recipe], options, settings)
+    return records.command(["pretrain", recipe, *(["--allow-pickle"] if allow_pickle else [])], options, settings)
 
 
 def start_model(
-    recipe: Recipe, size: str, settings: PretrainSettings, corpus: Corpus, objective: Objective, init: str | None
+    recipe: Recipe,
+    size: str,
+    settings: PretrainSettings,
+    corpus: Corpus,
+    objective: Objective,
+    init: str | None,
+    allow_pickle: bool = False,
 ) -> Bundle:
     """Fresh weights of the recipe's family, or the model to start from, with the objective's heads.
 
@@ -148,17 +156,20 @@ def start_model(
         bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=settings.model, seed=settings.seed)
         bundle = bundle.with_heads(objective.heads(bundle.model.body))
     else:
-        bundle = _continued(init, settings, corpus, objective)
+        bundle = _continued(init, settings, corpus, objective, allow_pickle)
     if settings.max_length > bundle.max_length:
         raise InputError(f"max_length={settings.max_length} is more than the model's {bundle.max_length}: lower it")
     return bundle
 
 
-def _continued(init: str, settings: PretrainSettings, corpus: Corpus, objective: Objective) -> Bundle:
+def _continued(
+    init: str, settings: PretrainSettings, corpus: Corpus, objective: Objective, allow_pickle: bool
+) -> Bundle:
     if settings.model:
         raise InputError("model.* changes a fresh model's shape; a model to start from has its own")
-    kinds = objective.heads(Bundle.load(init, heads=()).model.body)
-    bundle = Bundle.load(init, heads=[HeadSpec(kind) for kind in KINDS if kind in kinds], seed=settings.seed)
+    kinds = objective.heads(Bundle.load(init, heads=(), allow_pickle=allow_pickle).model.body)
+    heads = [HeadSpec(kind) for kind in KINDS if kind in kinds]
+    bundle = Bundle.load(init, heads=heads, seed=settings.seed, allow_pickle=allow_pickle)
     if bundle.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
         raise InputError(f"{init} has another tokenizer than the corpus: build the corpus with --tokenizer {init}")
     return bundle

@@ -1,21 +1,29 @@
 """What every run leaves behind besides its model: run.yaml, metrics.json, and facts about the machine."""
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
 import platform
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
+from pretune.core import lock
 from pretune.core.config import dump_yaml, load_yaml
 from pretune.core.errors import InputError, RunError
 from pretune.core.finite import finite
 from pretune.core.hooks import Hook
+
+PARTIAL = ".partial"
+"""Ends the name of a file that is being written."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -33,10 +41,13 @@ def environment(device: str) -> dict[str, Any]:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all: beside its name first, then renamed."""
-    beside = path.with_name(path.name + ".partial")
+    beside = path.with_name(path.name + PARTIAL)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, "utf-8")
+        with open(beside, "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
         if beside.is_file():
@@ -63,8 +74,33 @@ def choose_device(threads: int | None) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def claim(out: Path, verb: str) -> None:
-    """InputError where `out` is a file, or a directory that holds something else than a run of this verb."""
+@contextlib.contextmanager
+def claimed(out: Path, verb: str) -> Iterator[lock.Lock]:
+    """Holds a run's directory as long as the block runs, so that a second process is refused (`core/lock.py`).
+
+    InputError where another process has it, and where it holds something else than a run of this verb.
+    """
+    _check_holds(out, verb)  # before the lock's file is put there, and again when nobody else can change it
+    with lock.claimed(out, f"pretune {verb}") as held:
+        _check_holds(out, verb)
+        yield held
+
+
+def alone(verb: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorates a verb: the directory that its argument `out` names is claimed while it runs."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def in_claimed(*arguments: P.args, **named: P.kwargs) -> R:
+            with claimed(Path(str(named["out"])), verb):
+                return function(*arguments, **named)
+
+        return in_claimed
+
+    return decorate
+
+
+def _check_holds(out: Path, verb: str) -> None:
     if not out.exists():
         return
     if not out.is_dir():
@@ -73,14 +109,14 @@ def claim(out: Path, verb: str) -> None:
         found = load_yaml(out / "run.yaml").get("verb")
         if found != verb:
             raise InputError(f"{out} holds a run of pretune {found}, not of pretune {verb}: give another --out")
-    elif any(path.name not in ("metrics.jsonl", "checkpoints") for path in out.iterdir()):
+    elif any(path.name not in ("metrics.jsonl", "checkpoints", "run.yaml" + PARTIAL, lock.NAME) for path in out.iterdir()):
         raise InputError(f"{out} holds other files: give another --out")
 
 
 def origin(source: str | Path) -> dict[str, Any]:
     """A model one starts from: its name and, of a directory, the sha256 of its weights."""
     digest = hashlib.sha256()
-    files = sorted(Path(source).glob("*.safetensors"))
+    files = sorted(Path(source).glob("*.safetensors")) or sorted(Path(source).glob("pytorch_model*.bin"))
     for file in files:
         digest.update(bytes.fromhex(file_sha256(file)))
     return {"name": str(source), "sha256": digest.hexdigest() if files else None}
