@@ -213,7 +213,7 @@ def test_damage_is_found_and_named(tmp_path: Path, text_file: Path, tokenizer_di
         Corpus.open(folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(InputError, match="version 99, this pretune reads 1"):
+    with pytest.raises(InputError, match="version 99, this pretune reads 2"):
         Corpus.open(folder)
     with pytest.raises(InputError, match="no corpus here"):
         Corpus.open(tmp_path)

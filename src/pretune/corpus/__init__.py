@@ -7,6 +7,7 @@ workers.py   blocks encoded in order by any number of processes
 holdout.py   which text is held out for validation
 write.py     the files of a split: ids, marks, document ends, sentence starts, unigram counts
 manifest.py  manifest.json: what is in a corpus directory, and whether it is intact
+tables.py    tables that are made from a corpus once and kept beside it
 store.py     `Corpus`: a split of a corpus, memory-mapped
 order.py     `shuffled`: the order of an epoch, a keyed permutation
 samples.py   `PretrainingSource`: numbered samples of a corpus under an objective

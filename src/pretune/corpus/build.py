@@ -8,7 +8,6 @@ none. What an interrupted build leaves is removed by the next one.
 
 import os
 import shutil
-import socket
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from pretune.core.errors import InputError, RunError
 from pretune.core.marks import SENTENCE_START
+from pretune.core.processes import remove_left_by_dead, unique_to_process
 from pretune.corpus.blocks import Block
 from pretune.corpus.encode import Encoded, id_dtype
 from pretune.corpus.holdout import hold_out
@@ -71,7 +71,7 @@ def build_corpus(
     try:
         skipped: Counter[str] = Counter()
         parts = read_parts(paths, documents=documents, column=column, on_error=on_error, skipped=skipped)
-        encoded = encode_all(parts, tokenizer, language, workers)
+        encoded = encode_all(parts, tokenizer, language, workers, partial)
         first = _first_pass(partial, encoded, progress)
         manifest = _second_pass(partial, first, request, tokenizer, skipped)
         _publish(partial, out)
@@ -116,27 +116,14 @@ def _existing(out: Path, request: dict[str, Any]) -> dict[str, Any] | None:
 def _partial_folder(out: Path) -> Path:
     """A fresh directory beside the final name; those that dead processes of this machine left are removed."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{out.name}.partial-{socket.gethostname()}-"
-    for left in out.parent.glob(f"{prefix}*"):
-        number = left.name.removeprefix(prefix)
-        if number.isdecimal() and not _is_alive(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = out.parent / f"{prefix}{os.getpid()}"
+    prefix = f".{out.name}.partial-"
+    remove_left_by_dead(out.parent, prefix)
+    folder = out.parent / unique_to_process(prefix)
     try:
         folder.mkdir()
     except FileExistsError:
         raise InputError(f"{out}: this process is building it already") from None
     return folder
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return process != os.getpid()
 
 
 class _FirstPass:
@@ -216,7 +203,7 @@ def _second_pass(
         "files": files,
     }
     (folder / MANIFEST).write_text(manifest_text(manifest), "utf-8")
-    return manifest
+    return read_manifest(folder)
 
 
 def _sentences_in(marks_T: OnDisk, start: int, end: int) -> NDArray[np.int64]:

@@ -1,4 +1,7 @@
-"""manifest.json: what is in a corpus directory, and whether it is intact."""
+"""manifest.json: what is in a corpus directory, and whether it is intact.
+
+It has size and sha256 of each file, and its own sha256. Tables (`tables.py`) are no part of it: they are made from it.
+"""
 
 import hashlib
 import json
@@ -7,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pretune.core.errors import InputError, RunError
+from pretune.corpus.tables import damaged_tables
 
 MANIFEST = "manifest.json"
 FORMAT = "pretune corpus"
-VERSION = 1
+VERSION = 2
+"""2: the manifest has its own sha256, and tables end with theirs."""
 _READ_BYTES = 1 << 22
 
 
@@ -29,23 +34,28 @@ def file_entry(path: Path) -> dict[str, Any]:
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """The text of manifest.json: the same for equal content."""
-    return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    """The text of manifest.json: the same for equal content, its own sha256 last."""
+    body = {name: value for name, value in manifest.items() if name != "sha256"}
+    digest = hashlib.sha256(json.dumps(body, ensure_ascii=False).encode("utf-8")).hexdigest()
+    return json.dumps({**body, "sha256": digest}, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a corpus directory. InputError where there is none or it is of another version."""
+    """The manifest of a corpus directory. InputError where there is none, it is damaged or of another version."""
     path = Path(folder) / MANIFEST
     try:
-        manifest = json.loads(path.read_text("utf-8"))
+        text = path.read_bytes().decode("utf-8")
+        manifest = json.loads(text)
     except FileNotFoundError:
         raise InputError(f"{folder}: no corpus here (no {MANIFEST}): build one with pretune corpus build") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}): build the corpus anew") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: damaged, or no manifest ({error}): build the corpus anew") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{path}: not the manifest of a corpus")
     if manifest.get("version") != VERSION:
         raise InputError(f"{path}: version {manifest.get('version')}, this pretune reads {VERSION}: build it anew")
+    if manifest_text(manifest) != text:
+        raise InputError(f"{path}: damaged: its sha256 is not the one written down: build the corpus anew")
     return manifest
 
 
@@ -74,5 +84,8 @@ def verify(folder: str | Path) -> dict[str, Any]:
         elif file_entry(path) != entry:
             damaged.append(f"{name} (changed)")
     if damaged:
-        raise RunError(f"{folder}: {len(damaged)} of {len(manifest['files'])} files are damaged: {', '.join(damaged)}")
+        count = f"{len(damaged)} of {len(manifest['files'])} files are damaged"
+        raise RunError(f"{folder}: {count}: {', '.join(damaged)}: build it anew")
+    if tables := damaged_tables(folder):
+        raise RunError(f"{folder}: damaged: {', '.join(tables)}: delete them, they are made again when they are needed")
     return manifest

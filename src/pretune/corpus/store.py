@@ -4,9 +4,7 @@ Dimensions: T tokens, D documents, S sentences, V vocabulary.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from pretune.core.errors import InputError, RunError
 from pretune.core.vocab import Vocab
 from pretune.corpus.manifest import check_sizes, manifest_text, read_manifest
+from pretune.corpus.tables import FOLDER, load_table, save_table
 from pretune.tokenizers.tokenizer import Tokenizer
 
 Split = Literal["train", "valid"]
@@ -115,37 +114,7 @@ class Corpus:
         """
         if name not in self._tables:
             digest = hashlib.sha256(name.encode("utf-8")).hexdigest()[:24]
-            path = self.folder / "tables" / f"{self.split}-{digest}.npy"
-            found = _load_table(path)
-            self._tables[name] = _save_table(path, compute(self)) if found is None else found
+            path = self.folder / FOLDER / f"{self.split}-{digest}.npy"
+            found = load_table(path)
+            self._tables[name] = save_table(path, compute(self)) if found is None else found
         return self._tables[name]
-
-
-def _load_table(path: Path) -> NDArray[np.int64] | None:
-    """The table, memory-mapped where it is not empty; None where there is none or it is not whole."""
-    try:
-        table: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        try:
-            table = np.load(path, allow_pickle=False)  # an empty array cannot be mapped
-        except (OSError, ValueError, EOFError):
-            return None
-    return np.asarray(table) if table.dtype == np.int64 else None
-
-
-def _save_table(path: Path, table: NDArray[Any]) -> NDArray[np.int64]:
-    table = np.asarray(table, np.int64)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        with beside.open("wb") as file:
-            np.save(file, table, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError:  # a read-only directory or a full disk: the table stays in memory
-        with suppress(OSError):
-            beside.unlink()
-        return table
-    found = _load_table(path)
-    return table if found is None else found

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pretune.core.errors import RunError
@@ -48,15 +49,15 @@ def _encode_in_worker(units: Sequence[Unit]) -> Encoded:
 
 
 def encode_all(
-    parts: Iterable[Part], tokenizer: Tokenizer, language: str | None, workers: int
+    parts: Iterable[Part], tokenizer: Tokenizer, language: str | None, workers: int, scratch: Path
 ) -> Iterator[tuple[Block, Encoded]]:
-    """The blocks in order, each with its ids. At most a few blocks a worker are held."""
+    """The blocks in order, each with its ids. At most a few blocks a worker are held. scratch: a folder for a while."""
     if workers == 1:
         encoder = Encoder(tokenizer, language)
         for block in read_blocks(parts):
             yield block, encoder.encode(block.units)
         return
-    with TemporaryDirectory(prefix="pretune-") as folder:
+    with TemporaryDirectory(dir=scratch) as folder:
         tokenizer.save(folder)
         yield from _encode_by(parts, folder, language, workers)
 

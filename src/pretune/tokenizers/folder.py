@@ -88,9 +88,17 @@ def write_folder(folder: str | Path, text: str, special_tokens: Mapping[str, str
 
 
 def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(text.encode("utf-8"))
+    beside = path.with_name(unfinished(path.name))
+    with beside.open("wb") as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(beside, path)
+
+
+def unfinished(name: str) -> str:
+    """The name of a file while it is being written; one that a killed process left is written over."""
+    return f".{name}.unfinished"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

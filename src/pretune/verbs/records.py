@@ -22,6 +22,8 @@ from pretune.core.hooks import Hook
 
 PARTIAL = ".partial"
 """Ends the name of a file that is being written."""
+EARLY = ("metrics.jsonl", "checkpoints", "run.yaml" + PARTIAL, lock.NAME)
+"""What a run's directory may hold before it has its run.yaml."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -109,7 +111,7 @@ def _check_holds(out: Path, verb: str) -> None:
         found = load_yaml(out / "run.yaml").get("verb")
         if found != verb:
             raise InputError(f"{out} holds a run of pretune {found}, not of pretune {verb}: give another --out")
-    elif any(path.name not in ("metrics.jsonl", "checkpoints", "run.yaml" + PARTIAL, lock.NAME) for path in out.iterdir()):
+    elif any(path.name not in EARLY for path in out.iterdir()):
         raise InputError(f"{out} holds other files: give another --out")
 
 

@@ -9,11 +9,13 @@ from pretune.core.errors import InputError
 from pretune.text.documents import Documents, read_documents
 from pretune.text.faults import OnError
 from pretune.tokenizers import train
+from pretune.tokenizers.folder import unfinished
 from pretune.tokenizers.pipelines import Algorithm
 from pretune.tokenizers.report import TokenizerReport
 from pretune.verbs.console import Counting
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+OURS = {*FILES, *map(unfinished, FILES)}
 
 
 def train_tokenizer(
@@ -55,7 +57,7 @@ def train_tokenizer(
 def _refuse_other_files(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: name a directory with --out")
-    if out.is_dir() and any(path.name not in FILES for path in out.iterdir()):
+    if out.is_dir() and any(path.name not in OURS for path in out.iterdir()):
         raise InputError(f"{out} holds other files than a tokenizer's: give another --out")
 
 
