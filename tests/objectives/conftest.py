@@ -43,7 +43,7 @@ class MemoryCorpus:
 
     def table(self, name, compute):
         if name not in self.tables:
-            self.tables[name] = compute(self)
+            self.tables[name] = np.concatenate(list(compute(self)))
             assert self.tables[name].dtype == np.int64 and self.tables[name].ndim == 1
         return self.tables[name]
 

@@ -1,5 +1,6 @@
 """The protocols by which the rooms meet: objectives and tasks with the loop, objectives with corpora."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,11 +49,13 @@ class TokenStore(Protocol):
     def ids(self, start: int, end: int) -> NDArray[np.int32]: ...
     def marks(self, start: int, end: int) -> NDArray[np.uint8]: ...
     def table(self, name: str, compute: "TableMaker") -> NDArray[np.int64]:
-        """A table of sample places, computed once for this corpus and name, kept beside it and memory-mapped."""
+        """A table [N] of sample places, computed once for this corpus and name, kept beside it and memory-mapped."""
 
 
 class TableMaker(Protocol):
-    def __call__(self, corpus: TokenStore) -> NDArray[np.int64]: ...
+    """A table in pieces, one after another, so that it can be made of a corpus of any size in bounded memory."""
+
+    def __call__(self, corpus: TokenStore) -> Iterable[NDArray[np.int64]]: ...
 
 
 class Criterion(Protocol):

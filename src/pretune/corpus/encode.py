@@ -23,14 +23,12 @@ from numpy.typing import NDArray
 
 from pretune.core.marks import SENTENCE_START
 from pretune.text.sentences import split_sentences
+from pretune.tokenizers.locality import SPACE_SPLITTERS, is_local, looks_around, parts_in
 from pretune.tokenizers.pieces import Pieces
-from pretune.tokenizers.pipelines import CHARACTER_WORDS
 from pretune.tokenizers.tokenizer import Tokenizer
 
 _OTHER_SPACES = "\t\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _PIECES = re.compile(rf"[ \n]*[^ \n]+(?:(?<=[{_OTHER_SPACES}])[ \n]+[^ \n]*)*|[ \n]+")
-_LOCAL_NORMALIZERS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
-_SPACE_SPLITTERS = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace"}
 MAX_CACHE_CHARS = 32 << 20
 MAX_CACHE_PIECES = 1 << 20
 
@@ -76,7 +74,7 @@ class Encoder:
         self.greedy_tokens = tuple(
             token["content"]
             for token in layout["added_tokens"]
-            if not token["special"] and (self.adds_space or _looks_around(token) or re.search(r"\s", token["content"]))
+            if not token["special"] and (self.adds_space or looks_around(token) or re.search(r"\s", token["content"]))
         )
         self._clear()
 
@@ -160,45 +158,10 @@ def _without_first(pieces: Pieces) -> Pieces:
     return Pieces(pieces.ids_P[kept], pieces.marks_P[kept], pieces.offsets_P2[kept] - 1, pieces.words_P[kept] - 1)
 
 
-def is_local(layout: dict[str, Any]) -> bool:
-    """Whether a tokenizer (its tokenizer.json) never joins or changes text over the places where `Encoder` cuts."""
-    normalizers = _parts(layout["normalizer"], "normalizers")
-    splitters = _parts(layout["pre_tokenizer"], "pretokenizers")
-    return (
-        bool(splitters)
-        and all(part["type"] in _LOCAL_NORMALIZERS for part in normalizers)
-        and all(_splits_locally(part, splitters[:number]) for number, part in enumerate(splitters))
-        and not any(token["normalized"] and not token["special"] for token in layout["added_tokens"])
-    )
-
-
-def _splits_locally(part: dict[str, Any], before: list[dict[str, Any]]) -> bool:
-    kind = part["type"]
-    if any(each["type"] in _SPACE_SPLITTERS for each in before):  # it sees words, one at a time
-        return part.get("prepend_scheme") != "first"
-    if kind == "ByteLevel":
-        return bool(part["use_regex"]) and not before
-    if kind == "Split":
-        return part["pattern"] == {"Regex": CHARACTER_WORDS} and not part["invert"] and not before
-    return kind in _SPACE_SPLITTERS
-
-
-def _parts(part: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
-    if part is None:
-        return []
-    if part["type"] == "Sequence":
-        return [leaf for each in part[inner] for leaf in _parts(each, inner)]
-    return [part]
-
-
-def _looks_around(token: dict[str, Any]) -> bool:
-    return bool(token["lstrip"] or token["rstrip"] or token["single_word"])
-
-
 def _drops_space(part: dict[str, Any] | None) -> bool:
-    kinds = {each["type"] for each in _parts(part, "pretokenizers")}
-    return bool(kinds & _SPACE_SPLITTERS)
+    kinds = {each["type"] for each in parts_in(part, "pretokenizers")}
+    return bool(kinds & SPACE_SPLITTERS)
 
 
 def _adds_space(part: dict[str, Any] | None) -> bool:
-    return any(each.get("add_prefix_space", False) for each in _parts(part, "pretokenizers"))
+    return any(each.get("add_prefix_space", False) for each in parts_in(part, "pretokenizers"))

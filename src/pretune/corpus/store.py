@@ -4,7 +4,7 @@ Dimensions: T tokens, D documents, S sentences, V vocabulary.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,9 @@ from pretune.core.vocab import Vocab
 from pretune.corpus.manifest import check_sizes, manifest_text, read_manifest
 from pretune.corpus.tables import FOLDER, load_table, save_table
 from pretune.tokenizers.tokenizer import Tokenizer
+
+CHUNK = 1 << 20
+"""Entries of a piece of a table."""
 
 Split = Literal["train", "valid"]
 
@@ -67,8 +70,12 @@ class Corpus:
 
     @cached_property
     def document_starts(self) -> NDArray[np.int64]:
-        ends = np.fromfile(self.folder / f"documents-{self.split}.idx", "<i8")
-        return np.concatenate([np.zeros(1, np.int64), ends])
+        return self.table("document-starts", lambda corpus: corpus._document_starts())
+
+    def _document_starts(self) -> Iterator[NDArray[np.int64]]:
+        ends_D = self._map(f"documents-{self.split}.idx", np.dtype("<i8"))
+        yield np.zeros(1, np.int64)
+        yield from (ends_D[at : at + CHUNK] for at in range(0, len(ends_D), CHUNK))
 
     @cached_property
     def sentence_starts(self) -> NDArray[np.int64]:
@@ -107,14 +114,16 @@ class Corpus:
         if not 0 <= start <= end <= self.num_tokens:
             raise ValueError(f"tokens [{start}, {end}) of {self.num_tokens}")
 
-    def table(self, name: str, compute: Callable[["Corpus"], NDArray[np.int64]]) -> NDArray[np.int64]:
-        """A table under this name, computed once and kept beside the corpus (in memory where that is read-only).
+    def table(self, name: str, compute: Callable[["Corpus"], Iterable[NDArray[np.int64]]]) -> NDArray[np.int64]:
+        """A table [N] under this name, computed once, piece by piece, kept beside the corpus and memory-mapped.
 
+        It is held in memory where that place is read-only or full.
         The name must say everything the table depends on besides the corpus: the arrangement and its length.
         """
         if name not in self._tables:
             digest = hashlib.sha256(name.encode("utf-8")).hexdigest()[:24]
             path = self.folder / FOLDER / f"{self.split}-{digest}.npy"
             found = load_table(path)
-            self._tables[name] = save_table(path, compute(self)) if found is None else found
+            found = save_table(path, compute(self)) if found is None else found
+            self._tables[name] = np.concatenate(list(compute(self))) if found is None else found
         return self._tables[name]

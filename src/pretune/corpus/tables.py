@@ -6,6 +6,7 @@ renamed. Opening a table looks at its size only, as opening a corpus does; `dama
 
 import hashlib
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pretune.core.npy import GrowingArray
 from pretune.core.processes import remove_left_by_dead, unique_to_process
 
 FOLDER = "tables"
@@ -38,15 +40,17 @@ def _load_empty(path: Path) -> NDArray[np.int64] | None:
     return table if table.dtype == np.int64 and table.size == 0 else None
 
 
-def save_table(path: Path, table: NDArray[Any]) -> NDArray[np.int64]:
-    """Writes a table and gives it back; where nothing can be written it stays in memory."""
-    table = np.asarray(table, np.int64)
+def save_table(path: Path, pieces: Iterable[NDArray[np.int64]]) -> NDArray[np.int64] | None:
+    """Writes a table [N] piece by piece, in bounded memory, and opens it; None where nothing can be written."""
     beside = path.with_name(unique_to_process(f".{path.name}."))
     try:
         path.parent.mkdir(exist_ok=True)
         remove_left_by_dead(path.parent, f".{path.name}.")
         with beside.open("w+b") as file:
-            np.save(file, table, allow_pickle=False)
+            table = GrowingArray(file, np.dtype(np.int64))
+            for piece in pieces:
+                table.write(piece)
+            table.finish()
             file.seek(0)
             file.write(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]
             file.flush()
@@ -55,9 +59,8 @@ def save_table(path: Path, table: NDArray[Any]) -> NDArray[np.int64]:
     except OSError:  # a read-only directory or a full disk
         with suppress(OSError):
             beside.unlink()
-        return table
-    found = load_table(path)
-    return table if found is None else found
+        return None
+    return load_table(path)
 
 
 def damaged_tables(corpus: Path) -> list[str]:

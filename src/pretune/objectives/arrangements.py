@@ -3,6 +3,7 @@
 The numbers of a document's first places are a cumulative table [D + 1], so a place is found in O(log D).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from pretune.core.stream import Segments, Span
 
 MIN_TOKENS = 2
 """A place has at least so many tokens: one token alone has no context to be predicted from."""
+
+CHUNK = 1 << 18
+"""Entries of a piece of a table, which is made piece by piece."""
 
 
 class Arrangement(Protocol):
@@ -47,9 +51,14 @@ class Contiguous:
         return Segments([span(corpus, start, min(start + room, int(starts[document + 1])))])
 
     def _table(self, corpus: TokenStore, room: int) -> NDArray[np.int64]:
-        def first_places(corpus: TokenStore) -> NDArray[np.int64]:
-            lengths_D = np.diff(np.asarray(corpus.document_starts))
-            return np.concatenate([[0], np.cumsum((lengths_D + room - MIN_TOKENS) // room)])
+        def first_places(corpus: TokenStore) -> Iterator[NDArray[np.int64]]:
+            starts, last = corpus.document_starts, 0
+            yield np.zeros(1, np.int64)
+            for at in range(0, corpus.num_documents, CHUNK):
+                lengths_D = np.diff(starts[at : at + CHUNK + 1])
+                first_D = last + np.cumsum((lengths_D + room - MIN_TOKENS) // room)
+                last = int(first_D[-1])
+                yield first_D
 
         return corpus.table(f"contiguous-{room}-{MIN_TOKENS}", first_places)
 

@@ -153,7 +153,7 @@ def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSen
     ...     document_starts, sentence_starts = np.array([0, 4, 6]), np.array([0, 2, 4])
     ...     def ids(self, start, end): return self.ids_T[start:end]
     ...     def marks(self, start, end): return np.full(end - start, WORD_START, np.uint8)
-    ...     def table(self, name, compute): return compute(self)
+    ...     def table(self, name, compute): return np.concatenate(list(compute(self)))
     >>> vocab = Vocab(size=10, is_special_V=np.arange(10) < 4)
     >>> for seed in (0, 2):
     ...     segments = next_sentence(short_rate=0).arrange(Memory(), 0, Context(vocab, 16, np.random.default_rng(seed)))

@@ -5,13 +5,14 @@ last place ended as reach the room (so the last unit may pass it: the original c
 there are before the document ends. Dimensions: U units, D documents, C places.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pretune.core.protocols import TokenStore
-from pretune.objectives.arrangements import MIN_TOKENS
+from pretune.objectives.arrangements import CHUNK, MIN_TOKENS
 
 Places = NDArray[np.int64]
 
@@ -35,40 +36,57 @@ class Units:
 def units(corpus: TokenStore, room: int) -> Units:
     """The units of a corpus for a room of so many tokens, from its tables: computed once."""
     return Units(
-        corpus.table(f"units-{room}", lambda corpus: _starts(corpus, room)),
-        corpus.table(f"units-{room}-documents", lambda corpus: _of_document(corpus, room)),
-        corpus.table(f"units-{room}-places-{MIN_TOKENS}", lambda corpus: _places(corpus, room)).reshape(-1, 2),
-        corpus.table(f"documents-of-{MIN_TOKENS}", _documents),
+        _starts(corpus, room),
+        _of_document(corpus, room),
+        corpus.table(f"units-{room}-places-{MIN_TOKENS}", lambda corpus: _make_places(corpus, room)).reshape(-1, 2),
+        corpus.table(f"documents-of-{MIN_TOKENS}", _make_documents),
     )
 
 
 def _starts(corpus: TokenStore, room: int) -> Places:
-    sentences_S = np.asarray(corpus.sentence_starts, np.int64)
-    lengths_S = np.diff(sentences_S, append=corpus.num_tokens)
-    pieces_S = -(-lengths_S // room)
-    nth_U = np.arange(int(pieces_S.sum())) - np.repeat(np.cumsum(pieces_S) - pieces_S, pieces_S)
-    return np.append(np.repeat(sentences_S, pieces_S) + nth_U * room, corpus.num_tokens)
+    return corpus.table(f"units-{room}", lambda corpus: _make_starts(corpus, room))
 
 
 def _of_document(corpus: TokenStore, room: int) -> Places:
-    return np.searchsorted(_starts(corpus, room)[:-1], np.asarray(corpus.document_starts)).astype(np.int64)
+    return corpus.table(f"units-{room}-documents", lambda corpus: _make_of_document(corpus, room))
 
 
-def _places(corpus: TokenStore, room: int) -> Places:
+def _make_starts(corpus: TokenStore, room: int) -> Iterator[Places]:
+    sentences_S = corpus.sentence_starts
+    for at in range(0, len(sentences_S), CHUNK):
+        part_S = sentences_S[at : at + CHUNK + 1]
+        part_S = np.append(part_S, corpus.num_tokens) if len(part_S) <= CHUNK else part_S
+        pieces_S = -(-np.diff(part_S) // room)
+        nth_U = np.arange(int(pieces_S.sum())) - np.repeat(np.cumsum(pieces_S) - pieces_S, pieces_S)
+        yield np.repeat(part_S[:-1], pieces_S) + nth_U * room
+    yield np.array([corpus.num_tokens], np.int64)
+
+
+def _make_of_document(corpus: TokenStore, room: int) -> Iterator[Places]:
+    unit_starts, document_starts = _starts(corpus, room)[:-1], corpus.document_starts
+    for at in range(0, len(document_starts), CHUNK):
+        yield np.searchsorted(unit_starts, document_starts[at : at + CHUNK]).astype(np.int64)
+
+
+def _make_places(corpus: TokenStore, room: int) -> Iterator[Places]:
     starts, of_document = _starts(corpus, room), _of_document(corpus, room)
-    limit_U = np.repeat(of_document[1:], np.diff(of_document))
-    ends_U = np.minimum(np.searchsorted(starts, starts[:-1] + room), limit_U)
-    following = memoryview(ends_U.data)
-    firsts, unit = [], 0
-    while unit < len(following):
-        firsts.append(unit)
-        unit = following[unit]
-    first_C = np.array(firsts, np.int64)
-    end_C = ends_U[first_C]
-    enough_C = starts[end_C] - starts[first_C] >= MIN_TOKENS
-    return np.stack([first_C, end_C], axis=1)[enough_C].reshape(-1)
+    unit, num_units = 0, len(starts) - 1
+    for at in range(0, num_units, CHUNK):
+        units_U = np.arange(at, min(at + CHUNK, num_units))
+        limit_U = of_document[np.searchsorted(of_document, units_U, "right")]
+        ends_U = np.minimum(np.searchsorted(starts, starts[units_U] + room), limit_U)
+        following, firsts = memoryview(ends_U.data), []
+        while unit < at + len(units_U):
+            firsts.append(unit)
+            unit = following[unit - at]
+        first_C = np.array(firsts, np.int64)
+        end_C = ends_U[first_C - at]
+        enough_C = starts[end_C] - starts[first_C] >= MIN_TOKENS
+        yield np.stack([first_C, end_C], axis=1)[enough_C].reshape(-1)
 
 
-def _documents(corpus: TokenStore) -> Places:
+def _make_documents(corpus: TokenStore) -> Iterator[Places]:
     """A place ends before the room is full only with its document, so whatever has MIN_TOKENS has a place."""
-    return np.flatnonzero(np.diff(np.asarray(corpus.document_starts)) >= MIN_TOKENS)
+    starts = corpus.document_starts
+    for at in range(0, corpus.num_documents, CHUNK):
+        yield np.flatnonzero(np.diff(starts[at : at + CHUNK + 1]) >= MIN_TOKENS) + at

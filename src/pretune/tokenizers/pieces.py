@@ -3,6 +3,7 @@
 Dimensions: P pieces.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,3 +37,22 @@ class Pieces:
         from pretune.core.stream import Span
 
         return Span(self.ids_P[start:end], self.marks_P[start:end])
+
+
+def joined(parts: Iterable[tuple[int, Pieces]]) -> Pieces:
+    """The pieces of a text from those of its parts, each with the place of its first character in the text."""
+    held: list[Pieces] = []
+    num_words = 0
+    for start, part in parts:
+        held.append(
+            Pieces(part.ids_P, part.marks_P, part.offsets_P2 + np.int32(start), part.words_P + np.int32(num_words))
+        )
+        num_words += int(part.words_P[-1]) + 1 if len(part) else 0
+    if len(held) == 1:
+        return held[0]
+    return Pieces(
+        np.concatenate([part.ids_P for part in held]),
+        np.concatenate([part.marks_P for part in held]),
+        np.concatenate([part.offsets_P2 for part in held]),
+        np.concatenate([part.words_P for part in held]),
+    )

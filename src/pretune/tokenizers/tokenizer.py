@@ -23,7 +23,8 @@ from pretune.core.errors import InputError
 from pretune.core.marks import WORD_START
 from pretune.core.vocab import Vocab
 from pretune.tokenizers.folder import NO_LIMIT, read_folder, special_tokens, write_folder
-from pretune.tokenizers.pieces import Pieces
+from pretune.tokenizers.locality import PART_CHARS, Cutter
+from pretune.tokenizers.pieces import Pieces, joined
 from pretune.tokenizers.pipelines import Algorithm
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -158,9 +159,18 @@ class Tokenizer:
         return marked_V if marked_V.any() else None
 
     def encode(self, text: str) -> Pieces:
-        """The pieces of a text, without special tokens; nothing is cut off."""
+        """The pieces of a text, without special tokens; nothing is cut off. A long text is encoded part by part."""
         with _explained([text]):
-            return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
+            if len(text) <= PART_CHARS:
+                return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
+            parts = self._cutter.parts_of(text, PART_CHARS)
+            return joined(
+                (start, self._pieces(p, self.backend.encode(p, add_special_tokens=False))) for start, p in parts
+            )
+
+    @cached_property
+    def _cutter(self) -> Cutter:
+        return Cutter(self._json)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Pieces]:
         """`encode` of each text; the library uses all cores. `corpus.encode` is faster for a corpus."""
@@ -261,6 +271,10 @@ def _explained(texts: Iterable[str]) -> Iterator[None]:
             if _SURROGATE.search(text):
                 raise InputError(f"half a surrogate pair in {text[:60]!r}: not valid Unicode; remove it") from None
         raise
+    except BaseException as error:  # the library's panics: a regular expression that backtracks without end
+        if type(error).__name__ != "PanicException":
+            raise
+        raise InputError(f"this tokenizer cannot split {next(iter(texts), '')[:60]!r}...: {error}") from error
 
 
 def _unpickle(text: str, special_tokens: dict[str, str], model_max_length: int | None) -> Tokenizer:
