@@ -58,6 +58,49 @@ def test_rotation_and_order_by_number(tmp_path):
     assert store.latest(tmp_path / "nothing") == store.Found(None, 0, ())
 
 
+def broken_state(value=float("nan")):
+    state = a_state()
+    state["optimizer"]["embedding"]["exp_avg"] = torch.tensor([1.0, value], dtype=torch.bfloat16)
+    return state
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_checkpoint_knows_whether_it_is_finite(tmp_path, value):
+    assert store.is_finite(store.save(tmp_path, 1, a_state(), keep=9)) is True
+    path = store.save(tmp_path, 2, broken_state(value), keep=9)
+    assert store.is_finite(path) is False and store.verify(path) is None
+    text = (path / "manifest.json").read_text()
+    (path / "manifest.json").write_text(text.replace('"finite": false', '"finite": true'))
+    assert store.verify(path) == "manifest.json is damaged" and store.is_finite(path) is None
+    assert store.is_finite(tmp_path / "step-3") is None
+
+
+def test_rotation_never_deletes_the_last_finite_checkpoint(tmp_path):
+    def steps():
+        return [step for step, _ in store.checkpoints(tmp_path)]
+
+    for step in (1, 2):
+        store.save(tmp_path, step, a_state(), keep=2)
+    for step in (3, 4, 5):
+        store.save(tmp_path, step, broken_state(), keep=2)
+        assert steps() == [step, step - 1] + ([2] if step > 3 else [])
+    store.save(tmp_path, 6, a_state(), keep=2)
+    assert steps() == [6, 5]
+    store.save(tmp_path, 7, a_state(), keep=1)
+    assert steps() == [7]
+
+
+def test_checkpoints_of_the_first_format_are_read(tmp_path):
+    """They did not say whether they are finite, so rotation does not take their word for it."""
+    path = store.save(tmp_path, 1, a_state(), keep=1)
+    manifest = json.loads((path / "manifest.json").read_text())
+    old = {"format": 1, "step": 1, "files": manifest["files"]}
+    (path / "manifest.json").write_bytes(store._manifest_text(old))
+    assert store.latest(tmp_path).path == path and store.is_finite(path) is None
+    (path / "manifest.json").write_bytes(store._manifest_text(old | {"format": 3}))
+    assert "of format 3, this pretune reads up to 2" in store.latest(tmp_path).damaged[0].reason
+
+
 def test_every_flip_and_truncation_is_found(tmp_path):
     good = store.save(tmp_path / "good", 1, a_state(), keep=1)
     shutil.copytree(good, tmp_path / "bad" / "step-1")
@@ -130,6 +173,31 @@ def test_a_kill_at_any_file_operation_leaves_a_good_checkpoint(tmp_path, monkeyp
             if finished:
                 break
         assert 0 < number < 99
+
+
+@pytest.mark.parametrize("operation", ["rename", "rmdir", "unlink", "fsync"])
+def test_a_kill_while_a_checkpoint_is_replaced_leaves_the_old_or_the_new_one(tmp_path, monkeypatch, operation):
+    real = getattr(os, operation)
+    for number in range(100):
+        directory = tmp_path / f"{operation}-{number}"
+        store.save(directory, 1, {"run": {"a": 1}}, keep=1)
+        calls = iter(range(10_000))
+
+        def killed(*arguments, calls=calls, number=number, **named):
+            if next(calls) == number:
+                raise Killed
+            return real(*arguments, **named)
+
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            patch.setattr(os, operation, killed)
+            store.save(directory, 1, {"run": {"a": 2}}, keep=1)
+            break
+        found = store.latest(directory)
+        assert found.path is not None and not found.damaged and store.load(found.path)["run"]["a"] in (1, 2)
+        store.save(directory, 1, {"run": {"a": 3}}, keep=1)
+        assert [path.name for path in directory.iterdir()] == ["step-1"]
+        assert store.load(directory / "step-1")["run"]["a"] == 3
+    assert 0 < number < 99
 
 
 def test_a_failed_save_leaves_nothing_and_says_what_is_safe(tmp_path, monkeypatch):

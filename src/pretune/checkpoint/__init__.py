@@ -1,7 +1,11 @@
 """Saving and loading: training checkpoints that survive, and whole models in Hugging Face layout.
 
 store.py        training checkpoints: atomic, verified by sha256, without pickle
+state.py        a nested state as JSON and tensors
+disk.py         room on the disk: estimated, required, waited for
 bundle.py       Bundle: model, tokenizer and manifest, from a directory, a preset or the hub, and to a directory
 huggingface.py  a model's directory: config.json and safetensors, shards too, written whole or not at all
+header.py       a safetensors header, checked before anything is read by it
+pickled.py      `pytorch_model.bin`, only on request, only tensors: the one place that opens a pickle
 hub.py          fetches JSON, safetensors and vocabularies, nothing else
 """

@@ -1,13 +1,15 @@
 """Training checkpoints: written whole or not at all, verified before use, no pickle.
 
     checkpoints/step-1000/
-        manifest.json           format, step, size and sha256 of each file, and its own sha256
+        manifest.json           format, step, finite or not, size and sha256 of each file, and its own sha256
         state.json              everything that is not a tensor; a tensor stands as {"$tensor": [part, name]}
         model.safetensors ...   one file for each top-level part of the state that has tensors
 
 A checkpoint is written into a folder beside its final name, every file and the folder are synced, then it is renamed
-and the parent synced: at each instant the name stands for a whole checkpoint or for none. What an interrupted save
-leaves behind is removed by the next one. `latest` verifies sha256 and falls back to the last good checkpoint.
+and the parent synced: at each instant the name stands for a whole checkpoint or for none. One that replaces another of
+the same step puts that aside until then. What an interrupted save leaves behind is removed by the next one. `latest`
+verifies sha256 and falls back to the last good checkpoint. Rotation keeps the newest ones and, if none of them is known
+to be finite, the newest older one that is.
 """
 
 import hashlib
@@ -20,18 +22,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from pretune.checkpoint import state as states
+from pretune.checkpoint.disk import STOP, OnFull, checkpoint_bytes
 from pretune.core.errors import RunError
 
-FORMAT = 1
+FORMAT = 2
+"""1 did not say whether a checkpoint is finite; it is still read."""
 MANIFEST = "manifest.json"
 STATE = "state.json"
-TENSOR = "$tensor"
 _NAME = re.compile(r"step-(\d+)")
-_LEFTOVER = re.compile(r"\.(unfinished|discarded)-.*")
+_LEFTOVER = re.compile(r"\.(unfinished|discarded|replaced)-.*")
+_REPLACED = re.compile(r"\.replaced-(step-\d+)")
 
 
 @dataclass(frozen=True)
@@ -51,33 +55,67 @@ class Found:
     damaged: tuple[Damage, ...]
 
 
-def save(directory: Path, step: int, state: Mapping[str, Any], *, keep: int) -> Path:
-    """Writes `directory/step-N` and keeps the last `keep` checkpoints. Returns its path.
+def save(directory: Path, step: int, state: Mapping[str, Any], *, keep: int, on_full: OnFull = STOP) -> Path:
+    """Writes `directory/step-N`, keeps the last `keep` checkpoints and one known to be finite. Returns its path.
 
     state: a nested mapping of str keys; tensors, numbers, texts, None, lists. A checkpoint of that name is replaced.
-    Raises RunError when the disk refuses; no partial checkpoint is left then, and earlier ones stay untouched.
+    Raises RunError when the disk refuses, or is full and `on_full` does not wait; no partial checkpoint is left then,
+    and earlier ones stay untouched.
     """
     final = directory / f"step-{step}"
-    unfinished = directory / f".unfinished-step-{step}"
+    try:
+        on_full.write(
+            lambda: _write_whole(final, step, state),
+            directory,
+            f"checkpoint {final}",
+            lambda: checkpoint_bytes(state),
+            lambda: still_on_disk(directory),
+        )
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"checkpoint {final} could not be written: {error}; {still_on_disk(directory)}") from error
+    tidy(directory, keep)
+    return final
+
+
+def tidy(directory: Path, keep: int) -> None:
+    """Keeps the last `keep` checkpoints and removes what interrupted saves left: what a killed one had still to do."""
+    _rotate(directory, keep)
+    _remove_leftovers(directory)
+
+
+def still_on_disk(directory: Path) -> str:
+    """What is safe when a checkpoint could not be written, in words."""
+    safe = [path.name for _, path in checkpoints(directory)]
+    return f"still on disk: {', '.join(safe)} in {directory}" if safe else "still on disk: no checkpoint"
+
+
+def _write_whole(final: Path, step: int, state: Mapping[str, Any]) -> None:
+    directory, unfinished = final.parent, final.with_name(f".unfinished-{final.name}")
+    replaced = final.with_name(f".replaced-{final.name}")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(directory)
         unfinished.mkdir()
         _write_files(unfinished, step, state)
         if final.exists():
-            _discard(final)
+            os.rename(final, replaced)
         os.rename(unfinished, final)
         sync(directory)
-    except (OSError, SafetensorError) as error:  # safetensors reports a full disk in its own exception
+        shutil.rmtree(replaced, ignore_errors=True)
+    except (OSError, SafetensorError):  # safetensors reports a full disk in its own exception
+        _put_back(directory)
         shutil.rmtree(unfinished, ignore_errors=True)
-        safe = [path.name for _, path in checkpoints(directory)]
-        raise RunError(
-            f"checkpoint {final} could not be written: {error}; still on disk: {', '.join(safe) or 'no checkpoint'}"
-        ) from error
-    for _, path in checkpoints(directory)[keep:]:
-        _discard(path)
-    _remove_leftovers(directory)
-    return final
+        raise
+
+
+def _rotate(directory: Path, keep: int) -> None:
+    kept, older = checkpoints(directory)[:keep], checkpoints(directory)[keep:]
+    spared = None
+    if not any(is_finite(path) for _, path in kept):
+        spared = next((path for _, path in older if is_finite(path)), None)
+    for _, path in older:
+        if path != spared:
+            _discard(path)
 
 
 def checkpoints(directory: Path) -> list[tuple[int, Path]]:
@@ -90,6 +128,7 @@ def checkpoints(directory: Path) -> list[tuple[int, Path]]:
 
 def latest(directory: Path) -> Found:
     """The last checkpoint whose files are all as they were written, and the damaged ones after it."""
+    _put_back(directory)
     damaged: list[Damage] = []
     for step, path in checkpoints(directory):
         reason = verify(path)
@@ -104,7 +143,9 @@ def verify(path: Path) -> str | None:
     try:
         text = (path / MANIFEST).read_bytes()
         manifest = json.loads(text)
-        if _manifest_text(manifest["step"], manifest["files"]) != text:
+        if isinstance(manifest["format"], int) and manifest["format"] > FORMAT:
+            return f"{MANIFEST} is of format {manifest['format']}, this pretune reads up to {FORMAT}: use a newer one"
+        if not _is_whole(manifest, text):
             return f"{MANIFEST} is damaged"
         if path.name != f"step-{manifest['step']}":
             return f"{MANIFEST} is of step {manifest['step']}"
@@ -122,11 +163,21 @@ def verify(path: Path) -> str | None:
     return None
 
 
+def is_finite(path: Path) -> bool | None:
+    """Whether no tensor of a checkpoint had a NaN or an infinity when it was written; None where it does not say."""
+    try:
+        text = (path / MANIFEST).read_bytes()
+        manifest = json.loads(text)
+        return bool(manifest["finite"]) if _is_whole(manifest, text) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def load(path: Path) -> dict[str, Any]:
     """The state that `save` was given, tensors on the CPU, tuples as lists. Verify first (`latest` does)."""
     state = json.loads((path / STATE).read_text("utf-8"))
     tensors = {file.stem: load_file(file) for file in sorted(path.glob("*.safetensors"))}
-    return {key: _joined(value, tensors) for key, value in state.items()}
+    return {key: states.join(value, tensors) for key, value in state.items()}
 
 
 def set_aside(damage: Damage) -> Path:
@@ -140,62 +191,27 @@ def set_aside(damage: Damage) -> Path:
 
 
 def _write_files(folder: Path, step: int, state: Mapping[str, Any]) -> None:
-    tensors: dict[str, dict[str, torch.Tensor]] = {}
-    seen: dict[tuple[Any, ...], list[str]] = {}
-    skeleton = {part: _split(value, part, "", tensors.setdefault(part, {}), seen) for part, value in state.items()}
+    skeleton, tensors = states.split(state)
     _write(folder / STATE, json.dumps(skeleton, ensure_ascii=False).encode())
     for part, named in tensors.items():
-        if named:
-            save_file(named, folder / f"{part}.safetensors")
-            sync(folder / f"{part}.safetensors")
+        save_file(states.standalone(named), folder / f"{part}.safetensors")
+        sync(folder / f"{part}.safetensors")
     names = sorted(path.name for path in folder.iterdir())
     files = {name: {"bytes": os.path.getsize(folder / name), "sha256": _sha256(folder / name)} for name in names}
-    _write(folder / MANIFEST, _manifest_text(step, files))
+    body = {"format": FORMAT, "step": step, "finite": states.all_finite(tensors), "files": files}
+    _write(folder / MANIFEST, _manifest_text(body))
     sync(folder)
 
 
-def _manifest_text(step: int, files: Mapping[str, Any]) -> bytes:
-    body = {"format": FORMAT, "step": step, "files": files}
+def _manifest_text(body: Mapping[str, Any]) -> bytes:
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    return (json.dumps(body | {"sha256": digest}, sort_keys=True, indent=1) + "\n").encode()
+    return (json.dumps({**body, "sha256": digest}, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _split(
-    value: Any, part: str, name: str, tensors: dict[str, torch.Tensor], seen: dict[tuple[Any, ...], list[str]]
-) -> Any:
-    """The value with its tensors moved into `tensors`; one met before (tied weights) is referred to, not repeated."""
-    if isinstance(value, torch.Tensor):
-        place = (value.data_ptr(), tuple(value.shape), value.stride(), value.dtype, value.device)
-        if value.numel() == 0 or place not in seen:
-            seen[place] = [part, name]
-            tensors[name] = _standalone(value, tensors)
-        return {TENSOR: seen[place] if value.numel() else [part, name]}
-    if isinstance(value, Mapping):
-        if wrong := next((key for key in value if not isinstance(key, str) or key == TENSOR), None):
-            raise TypeError(f"{wrong!r} cannot be a key in a checkpoint")
-        return {key: _split(inner, part, f"{name}/{key}", tensors, seen) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_split(inner, part, f"{name}/{index}", tensors, seen) for index, inner in enumerate(value)]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{part}{name}: a {type(value).__name__} cannot be in a checkpoint")
-
-
-def _standalone(tensor: torch.Tensor, others: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """On the CPU, contiguous, with a storage that is all its own: what safetensors writes."""
-    tensor = tensor.detach().cpu().contiguous()
-    storage = tensor.untyped_storage()
-    shared = any(other.untyped_storage().data_ptr() == storage.data_ptr() for other in others.values())
-    return tensor.clone() if shared or storage.nbytes() != tensor.numel() * tensor.element_size() else tensor
-
-
-def _joined(value: Any, tensors: Mapping[str, Mapping[str, torch.Tensor]]) -> Any:
-    if isinstance(value, dict):
-        if TENSOR in value:
-            part, name = value[TENSOR]
-            return tensors[part][name]
-        return {key: _joined(inner, tensors) for key, inner in value.items()}
-    return [_joined(inner, tensors) for inner in value] if isinstance(value, list) else value
+def _is_whole(manifest: Mapping[str, Any], text: bytes) -> bool:
+    """Whether a manifest's text is what this or an earlier pretune writes for what it says."""
+    keys = {1: ("format", "step", "files"), FORMAT: ("format", "step", "finite", "files")}[manifest["format"]]
+    return _manifest_text({key: manifest[key] for key in keys}) == text
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -226,7 +242,16 @@ def _discard(path: Path) -> None:
     shutil.rmtree(discarded)
 
 
+def _put_back(directory: Path) -> None:
+    """A checkpoint that was being replaced when the process was killed gets its name back if the new one has it not."""
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if (found := _REPLACED.fullmatch(path.name)) and not (final := path.with_name(found[1])).exists():
+            os.rename(path, final)
+            sync(directory)
+
+
 def _remove_leftovers(directory: Path) -> None:
+    _put_back(directory)
     for path in _leftovers(directory):
         shutil.rmtree(path)
 

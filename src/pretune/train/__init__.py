@@ -7,6 +7,9 @@ prefetch.py     prepares steps ahead of the loop, in a thread or in processes
 muon.py         Muon: orthogonalised momentum for hidden matrices
 optim.py        the optimizers of a model: decay groups, AdamW, Muon, state by parameter name
 step.py         model and criterion as one module; gradients of a step, counts first
+numbers.py      steps that are not finite, spikes of the loss
+signals.py      SIGTERM, SIGUSR1 and SIGINT: save and leave
+preflight.py    whether checkpoints and model will fit on the disk
 run.py          Run, the live state that hooks see; Tally; Report
 loop.py         fit: the loop, saving and resuming
 records.py      metrics.jsonl
