@@ -110,6 +110,28 @@ PLANTED = {
     "transformers, by text": ({"nn/norms.py": 'need_extra("transformers", "dev")\n'}, "references: imports"),
     "pickle": ({"nn/norms.py": "import pickle\n"}, "pickles: saves or loads by pickle"),
     "torch.load": ({"nn/norms.py": "x = torch.load('a')\n"}, "pickles: saves or loads by pickle"),
+    "torch.load elsewhere": (
+        {"nn/norms.py": "x = torch.load('a', weights_only=True)\n"},
+        "pickles: saves or loads by pickle",
+    ),
+    "torch.load of anything": (
+        {
+            "checkpoint/__init__.py": '"""Files.\n\npickled.py  bins\n"""\n',
+            "checkpoint/pickled.py": '"""Bins."""\nx = torch.load("a", weights_only=only)\n',
+        },
+        "pickles: saves or loads by pickle",
+    ),
+    "torch.save in the one file": (
+        {
+            "checkpoint/__init__.py": '"""Files.\n\npickled.py  bins\n"""\n',
+            "checkpoint/pickled.py": '"""Bins."""\nx = torch.load("a", weights_only=True)\ntorch.save(x, "b")\n',
+        },
+        "pickles: saves or loads by pickle",
+    ),
+    "numpy's pickle by a variable": (
+        {"nn/norms.py": "x = np.load('a', allow_pickle=y)\n"},
+        "pickles: saves or loads by pickle",
+    ),
     "numpy's pickle": ({"nn/norms.py": "x = np.load('a', allow_pickle=True)\n"}, "pickles: saves or loads by pickle"),
     "utils": ({"nn/__init__.py": "", "nn/utils.py": ""}, "layout: name the concept"),
     "left to do": ({"nn/norms.py": "# TODO faster\n"}, "layout: something is left to do"),
@@ -131,6 +153,17 @@ def test_planted_breach_is_found(tmp_path: Path, case: str) -> None:
     changes, expected = PLANTED[case]
     found = breaches(tmp_path, changes)
     assert any(line.startswith(expected) for line in found), found
+
+
+def test_the_one_file_may_read_tensors_from_a_pickle_and_functions_may_pass_the_users_word_along(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "checkpoint/__init__.py": '"""Files.\n\npickled.py  bins\n"""\n',
+        "checkpoint/pickled.py": '"""Bins."""\nx = torch.load("a", weights_only=True)\n',
+        "nn/norms.py": "x = read('a', allow_pickle=asked)\n",
+    }
+    assert breaches(tmp_path, files) == []
 
 
 def test_late_torch_and_types_alone_are_allowed(tmp_path: Path) -> None:

@@ -32,7 +32,18 @@ FACE_RANK = 11
 """The package's own __init__.py: it may offer everything, and nothing inside imports it."""
 
 TORCH_FREE_FOLDERS = ("text", "tokenizers", "metrics")
-TORCH_FREE_FILES = ("errors", "config", "lock", "processes", "vocab", "marks", "registry", "randomness")
+TORCH_FREE_FILES = (
+    "errors",
+    "config",
+    "strict_json",
+    "strict_yaml",
+    "lock",
+    "processes",
+    "vocab",
+    "marks",
+    "registry",
+    "randomness",
+)
 BRING_TORCH = ("torch", "safetensors.torch", "transformers", "accelerate", "sentence_transformers")
 PICKLERS = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve")
 READS_PICKLES = "checkpoint.pickled"

@@ -80,7 +80,7 @@ def test_files_round_trip_with_every_head_at_once(name):
         ("sequence", TEXT.labels),
         ("token", TAGS.labels),
     }
-    assert loaded.fresh == loaded.unread == loaded.ignored == ()
+    assert loaded.fresh == loaded.unread == ()
     assert loaded.model.body.config == model.body.config
     for kind, value in outputs(model, *KINDS).items():
         assert torch.equal(outputs(loaded.model, *KINDS)[kind], value)
@@ -203,11 +203,14 @@ def test_settings_that_change_the_numbers_are_refused_by_name(name, key, value):
         family.from_hf(hf | {key: value}, weights)
 
 
-def test_unknown_keys_are_reported_and_other_heads_left_out_on_request():
+def test_unknown_keys_are_refused_and_other_heads_left_out_on_request():
     family, model = small("bert", TEXT)
     hf, weights = family.to_hf(model, [TEXT])
-    loaded = family.from_hf(hf | {"favourite_colour": "blue", "_name_or_path": "x"}, weights)
-    assert loaded.ignored == ("favourite_colour",)
+    family.from_hf(hf | {"_name_or_path": "x", "use_cache": True, "num_beams": 1}, weights)
+    with pytest.raises(InputError, match="unknown key 'attention_sink'.*remove it from your copy"):
+        family.from_hf(hf | {"attention_sink": True}, weights)
+    with pytest.raises(InputError, match="is hidden_act meant"):
+        family.from_hf(hf | {"hidden_acts": "relu"}, weights)
     other = hf | {"architectures": ["BertForMultipleChoice"]}
     with pytest.raises(InputError, match="Name the heads you want"):
         family.from_hf(other, weights)

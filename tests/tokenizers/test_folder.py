@@ -161,9 +161,9 @@ def test_special_tokens_as_dictionaries_and_by_custom(kinds, tmp_path):
     ("files", "message"),
     [
         ({}, "looked for tokenizer.json and for vocab.txt"),
-        ({"tokenizer.json": "{"}, "tokenizer.json: the tokenizers library cannot read it"),
+        ({"tokenizer.json": "{"}, "tokenizer.json: not readable as JSON"),
         ({"tokenizer.json": '{"version": "1.0"}'}, "tokenizer.json: the tokenizers library cannot read it"),
-        ({"vocab.txt": "[UNK]\na\n", "tokenizer_config.json": "{"}, "tokenizer_config.json: not valid JSON"),
+        ({"vocab.txt": "[UNK]\na\n", "tokenizer_config.json": "{"}, "tokenizer_config.json: not readable as JSON"),
         ({"vocab.txt": "[UNK]\na\n", "tokenizer_config.json": "[]"}, "expected a JSON object"),
         ({"vocab.txt": "[UNK]\na\na\n"}, "'a' occurs twice"),
         ({"vocab.txt": "a\nb\n"}, r"no \[UNK\] among its 2 pieces"),

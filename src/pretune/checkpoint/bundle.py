@@ -31,8 +31,8 @@ class Bundle:
     """model, tokenizer and manifest.
 
     manifest, JSON: "heads" (a HeadSpec each, as a dict), "fresh" (our names of the weights no file gave when it was
-    loaded), "unread" (weights of a file's heads that were not asked for), "ignored" (keys of config.json that neither
-    transformers nor pretune knows), "config" (keys carried along); whoever made the model adds keys, and they are kept.
+    loaded), "unread" (weights of a file's heads that were not asked for), "config" (keys of config.json carried along);
+    whoever made the model adds keys, and they are kept.
     """
 
     model: Model
@@ -47,12 +47,14 @@ class Bundle:
         tokenizer: str | Path | Tokenizer | None = None,
         heads: Sequence[HeadSpec] | None = None,
         seed: int = 0,
+        allow_pickle: bool = False,
     ) -> "Bundle":
         """A model from a directory that pretune or Hugging Face wrote, a preset (`bert-mini`: fresh) or a hub name.
 
         tokenizer: needed for a preset, else in place of the model's own. heads: None for those of the files (a preset:
         "lm"); else exactly these: read where the files have them with the same labels, otherwise fresh, drawn from
-        `seed` and listed in `manifest["fresh"]`. Raises InputError for what is not a model, or holds something that
+        `seed` and listed in `manifest["fresh"]`. allow_pickle: read `pytorch_model.bin` where there is no safetensors,
+        tensors only. Code in the directory is never run. Raises InputError for what is not a model, or holds something that
         pretune cannot reproduce exactly.
         """
         preset = _preset(source)
@@ -61,11 +63,10 @@ class Bundle:
                 raise InputError(f"{source} is a preset with fresh weights: name the tokenizer it is to have")
             family, size = preset
             return cls.fresh(family, size, _tokenizer(tokenizer), heads=(LM,) if heads is None else heads, seed=seed)
-        folder = _folder(source)
+        folder = _folder(source, allow_pickle)
         hf = read_json(folder / "config.json")
-        family = family_of(hf)
         try:
-            loaded = family.from_hf(hf, read_weights(folder), heads, seed)
+            loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
         except InputError as error:
             raise error if str(folder) in str(error) else InputError(f"{folder}: {error}") from error
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
@@ -164,7 +165,6 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
         "heads": [_as_json(spec) for spec in loaded.specs],
         "fresh": list(loaded.fresh),
         "unread": list(loaded.unread),
-        "ignored": list(loaded.ignored),
         "config": dict(loaded.kept),
     }
 
@@ -189,7 +189,7 @@ def _preset(source: str | Path) -> tuple[Family, str] | None:
     return None
 
 
-def _folder(source: str | Path) -> Path:
+def _folder(source: str | Path, allow_pickle: bool) -> Path:
     path = Path(source)
     restore(path)
     if path.is_dir():
@@ -198,4 +198,4 @@ def _folder(source: str | Path) -> Path:
         raise InputError(f"{path} is a file: name the model's directory")
     if not is_hub_name(str(source)):
         raise InputError(f"{path}: no such directory")
-    return fetch(str(source))
+    return fetch(str(source), allow_pickle)

@@ -1,4 +1,7 @@
-"""Models from the Hugging Face hub: only JSON, safetensors and vocabularies are fetched, never a pickle, never code."""
+"""Models from the Hugging Face hub: JSON, safetensors and vocabularies are fetched; never code, a pickle on request.
+
+This is the one place of pretune that uses the network, and only for a name that is no directory and no preset.
+"""
 
 import re
 from pathlib import Path
@@ -20,25 +23,32 @@ WANTED = (
     "added_tokens.json",
     "vocab.txt",
 )
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+"""Fetched where the hub has no safetensors and the caller allows pickles."""
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def is_hub_name(source: str) -> bool:
-    """Whether a text could be a hub name: `name` or `owner/name`.
+    """Whether a text could be a hub name: `name` or `owner/name`. `runs/model` beside a directory `runs` is a path.
 
     >>> is_hub_name("answerdotai/ModernBERT-base"), is_hub_name("./runs/model")
     (True, False)
     """
-    return _NAME.fullmatch(source) is not None and not source.startswith((".", "-"))
+    if _NAME.fullmatch(source) is None or source.startswith((".", "-")):
+        return False
+    return "/" not in source or not Path(source).parent.exists()
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, allow_pickle: bool = False) -> Path:
     """The directory of a hub model's files in the local cache, downloaded where it is not there yet.
 
-    Raises InputError where there is no such model, it is not open, or it is not in the cache and the hub not reachable.
+    allow_pickle: fetch `pytorch_model.bin` too, if there is no safetensors. Raises InputError where there is no such model, it is not open, or it is not in the cache and the hub not reachable.
     """
     try:
-        return Path(snapshot_download(name, allow_patterns=list(WANTED)))
+        folder = Path(snapshot_download(name, allow_patterns=list(WANTED)))
+        if allow_pickle and not any(folder.glob("model*.safetensors*")):
+            folder = Path(snapshot_download(name, allow_patterns=[*WANTED, *PICKLES]))
+        return folder
     except LocalEntryNotFoundError as error:
         raise InputError(
             f"{name!r} is no directory and no preset, and the hub could not be asked for it: name a directory, or try "

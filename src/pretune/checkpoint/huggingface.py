@@ -1,7 +1,8 @@
 """A model's directory in Hugging Face layout: config.json and safetensors, one file or shards with an index.
 
 Written whole or not at all: into a folder beside the final name, every file synced, then renamed. Pickles
-(`pytorch_model.bin`) are not read: they can run code.
+(`pytorch_model.bin`) are read only on request, and never where there is safetensors. Python code that lies in the
+directory is never read. A link is followed, for the hub's cache is made of links, but only to an ordinary file.
 """
 
 import json
@@ -15,67 +16,68 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pretune.checkpoint.header import read_header
+from pretune.checkpoint.pickled import BIN, BIN_INDEX, read_pickle
 from pretune.checkpoint.store import sync
 from pretune.core.errors import InputError, RunError
+from pretune.core.strict_json import read_object
 
 CONFIG, WEIGHTS, INDEX, MANIFEST = "config.json", "model.safetensors", "model.safetensors.index.json", "pretune.json"
 WRITTEN = {CONFIG, WEIGHTS, MANIFEST, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
-MAX_JSON_BYTES = 64 << 20
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. InputError where it is missing or something else."""
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path}: larger than {MAX_JSON_BYTES} bytes: not a model's {path.name}")
-        tree = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: missing: is {path.parent} a model's directory?") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error}): fetch or write it again") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(tree).__name__}")
-    return tree
+    if not path.exists():
+        raise InputError(f"{path}: missing: is {path.parent} a model's directory?")
+    return read_object(path)
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of model.safetensors, or of the shards its index names. InputError names the file that is wrong."""
+def read_weights(folder: Path, allow_pickle: bool = False) -> dict[str, Tensor]:
+    """Every tensor of model.safetensors, or of the shards its index names. InputError names the file that is wrong.
+
+    allow_pickle: where there is no safetensors, read pytorch_model.bin or its shards (see `pickled.py`).
+    """
     if (folder / WEIGHTS).is_file():
         return _read_file(folder / WEIGHTS)
     if (folder / INDEX).is_file():
-        return _read_shards(folder)
-    pickles = sorted(path.name for path in folder.glob("*.bin"))
+        return _read_shards(folder, INDEX, _read_file)
+    pickles = [name for name in (BIN, BIN_INDEX) if (folder / name).is_file()]
+    if allow_pickle and pickles:
+        return read_pickle(folder / BIN) if pickles[0] == BIN else _read_shards(folder, BIN_INDEX, read_pickle)
     if pickles:
         raise InputError(
-            f"{folder}: only {pickles[0]} is there, a pickle, which can run code and is not read: convert it to "
-            f"safetensors (transformers: model.save_pretrained)"
+            f"{folder}: no {WEIGHTS}, only {pickles[0]}, a pickle, which can be made to run code: better have it as "
+            f"safetensors (its maker's, or transformers: model.save_pretrained); if you trust who made it, say "
+            f"--allow-pickle (Python: allow_pickle=True), which reads tensors from it and nothing else"
         )
-    raise InputError(f"{folder}: no weights here: looked for {WEIGHTS} and {INDEX}")
+    others = sorted(path.name for path in folder.glob("*.bin"))
+    beside = f"; {others[0]} is not read: a pickle" if others else ""
+    raise InputError(f"{folder}: no weights here: looked for {WEIGHTS} and {INDEX}{beside}")
 
 
-def _read_shards(folder: Path) -> dict[str, Tensor]:
-    placed = read_json(folder / INDEX).get("weight_map")
-    if not isinstance(placed, dict) or not all(isinstance(name, str) for name in placed.values()):
-        raise InputError(f"{folder / INDEX}: no weight_map of names to files")
+def _read_shards(folder: Path, index: str, read: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
+    placed = read_json(folder / index).get("weight_map")
+    if not isinstance(placed, dict) or not placed or not all(isinstance(name, str) for name in placed.values()):
+        raise InputError(f"{folder / index}: no weight_map of names to files")
     found: dict[str, Tensor] = {}
     for name in sorted(set(placed.values())):
-        if Path(name).name != name:
-            raise InputError(f"{folder / INDEX}: {name!r} is not a file of this directory")
-        shard = _read_file(folder / name)
+        if Path(name).name != name or "\0" in name:
+            raise InputError(f"{folder / index}: {name!r:.80} is not a file of this directory")
+        shard = read(folder / name)
         expected = {tensor for tensor, place in placed.items() if place == name}
         if different := sorted(expected ^ shard.keys()):
-            raise InputError(f"{folder / name}: does not hold what {INDEX} says: {', '.join(different[:4])}")
+            raise InputError(f"{folder / name}: does not hold what {index} says: {', '.join(different[:4]):.200}")
         found |= shard
     return found
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
+    names = read_header(path)
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: missing") from error
-    except (SafetensorError, OSError, ValueError) as error:
+            return {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError, MemoryError) as error:
         raise InputError(f"{path}: not a whole safetensors file ({error}): fetch or write it again") from error
 
 

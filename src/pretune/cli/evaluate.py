@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import Assignments, Json, Model
+from pretune.cli.options import AllowPickle, Assignments, Json, Model
 from pretune.cli.output import emit
 
 
@@ -18,10 +18,11 @@ def evaluate(
     model: Model,
     data: Annotated[Path, typer.Option("--data", help="Labelled examples.")],
     settings: Assignments = None,
+    allow_pickle: AllowPickle = False,
     as_json: Json = False,
 ) -> None:
     """Scores a fine-tuned model, with intervals."""
     from pretune.verbs.evaluate import evaluate as run
 
-    result = run(task, model=model, data=data, settings=list(settings or []))
+    result = run(task, model=model, data=data, settings=list(settings or []), allow_pickle=allow_pickle)
     emit(result, result["text"], as_json)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import Assignments, Config, Json, Model, Out, Threads
+from pretune.cli.options import AllowPickle, Assignments, Config, Json, Model, Out, Threads
 from pretune.cli.output import emit
 
 
@@ -30,6 +30,7 @@ def finetune(
     ] = None,
     config: Config = None,
     threads: Threads = None,
+    allow_pickle: AllowPickle = False,
     as_json: Json = False,
 ) -> None:
     """Fine-tunes a model and scores it beside simple baselines."""
@@ -46,5 +47,6 @@ def finetune(
         config=config,
         settings=list(settings or []),
         threads=threads,
+        allow_pickle=allow_pickle,
     )
     emit(result, result["text"], as_json)

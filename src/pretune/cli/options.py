@@ -9,7 +9,14 @@ from pretune.text import faults
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 Out = Annotated[Path, typer.Option("--out", help="Directory to write; made if missing. Rerunning continues.")]
+OutFile = Annotated[
+    Path | None, typer.Option("--out", help="Write here instead of to standard output; named so when it is whole.")
+]
 Model = Annotated[str, typer.Option("--model", help="A directory, a hub name, or a preset such as bert-mini.")]
+AllowPickle = Annotated[
+    bool,
+    typer.Option("--allow-pickle", help="Read tensors from pytorch_model.bin where a model has no safetensors."),
+]
 Config = Annotated[Path | None, typer.Option("--config", help="A saved run.yaml whose settings to start from.")]
 Assignments = Annotated[
     list[str] | None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import Assignments, Config, Json, Out, Threads
+from pretune.cli.options import AllowPickle, Assignments, Config, Json, Out, Threads
 from pretune.cli.output import emit
 
 
@@ -26,6 +26,7 @@ def pretrain(
     init: Annotated[str | None, typer.Option("--init", help="Start from this model instead of fresh weights.")] = None,
     config: Config = None,
     threads: Threads = None,
+    allow_pickle: AllowPickle = False,
     as_json: Json = False,
 ) -> None:
     """Pre-trains a model; the same command continues an interrupted run."""
@@ -35,5 +36,14 @@ def pretrain(
     if recipe is not None and "=" in recipe:
         assignments.insert(0, recipe)
         recipe = None
-    result = run(recipe, corpus=corpus, out=out, init=init, config=config, settings=assignments, threads=threads)
+    result = run(
+        recipe,
+        corpus=corpus,
+        out=out,
+        init=init,
+        config=config,
+        settings=assignments,
+        threads=threads,
+        allow_pickle=allow_pickle,
+    )
     emit(result, result["text"], as_json)

@@ -4,11 +4,13 @@
 errors.py      exceptions that say what, where and what to do, and the exit status they lead to
 lock.py        a directory that one process at a time may write in
 processes.py   names of unfinished files that say which process makes them
+npy.py         a .npy array written as it comes, in bounded memory
 finite.py      numbers for JSON, which has no NaN
 strict_json.py JSON of others: no key twice, no NaN, bounded depth and size
 config.py      typed settings: dotted overrides, YAML, unknown keys refused with the nearest known ones
 marks.py       one byte a token: word start, sentence start, special
 registry.py    finds the parts of a folder by the names of its files
+strict_yaml.py YAML of plain values: no anchors, tags, merge keys or keys twice
 vocab.py       Vocab: size, special ids, unigram frequencies
 randomness.py  generators derived from (seed, epoch, sample), never from global state
 stream.py      Span, Segments, Stream, Targets, Batch, Example: packed sequences without padding

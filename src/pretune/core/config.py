@@ -13,8 +13,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from pretune.core.errors import InputError, unknown
+from pretune.core.strict_json import read_text
+from pretune.core.strict_yaml import parse_yaml
 
-MAX_YAML_BYTES = 1 << 20
+MAX_YAML_BYTES = 1 << 18
+"""Some hundred times a run.yaml, and a few seconds of the reader at most."""
 
 
 class Settings(BaseModel):
@@ -78,8 +81,8 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 
 def _parse_value(text: str) -> Any:
     try:
-        value = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError:
+        value = parse_yaml(text, "setting")
+    except InputError:
         return text
     if isinstance(value, str):  # YAML 1.1 reads 3e-4 as text
         try:
@@ -152,39 +155,12 @@ def _refuse_unknown(kind: type[Settings], tree: Mapping[str, Any], prefix: str =
             _refuse_unknown(inner, value, f"{prefix}{key}.")
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases and without duplicate keys: neither belongs in a config."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float | bool | None):
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} cannot be a key", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping from a file of at most 1 MiB, without aliases or duplicate keys."""
+    """A YAML mapping from a file of at most 256 KiB: plain values only (see `strict_yaml.py`). InputError `file:line`."""
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_YAML_BYTES:
-            raise InputError(f"{path}: larger than {MAX_YAML_BYTES} bytes: not a config pretune wrote")
-        tree = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}: mend it") from error
+    tree = parse_yaml(read_text(path, "name a run.yaml that pretune wrote", MAX_YAML_BYTES), path)
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: expected a mapping of settings at the top")
+        raise InputError(f"{path}:1: expected a mapping of settings at the top")
     return tree
 
 

@@ -5,11 +5,13 @@ It has size and sha256 of each file, and its own sha256. Tables (`tables.py`) ar
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pretune.core.errors import InputError, RunError
+from pretune.core.strict_json import parse
 from pretune.corpus.tables import damaged_tables
 
 MANIFEST = "manifest.json"
@@ -45,10 +47,10 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / MANIFEST
     try:
         text = path.read_bytes().decode("utf-8")
-        manifest = json.loads(text)
+        manifest = parse(text)
     except FileNotFoundError:
         raise InputError(f"{folder}: no corpus here (no {MANIFEST}): build one with pretune corpus build") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged, or no manifest ({error}): build the corpus anew") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{path}: not the manifest of a corpus")
@@ -56,7 +58,30 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: version {manifest.get('version')}, this pretune reads {VERSION}: build it anew")
     if manifest_text(manifest) != text:
         raise InputError(f"{path}: damaged: its sha256 is not the one written down: build the corpus anew")
+    _check_shape(path, manifest)
     return manifest
+
+
+def _check_shape(path: Path, manifest: Mapping[str, Any]) -> None:
+    """InputError where somebody's manifest, though its sha256 is right, is not what `build` writes."""
+    files, splits = manifest.get("files"), manifest.get("splits")
+    if not isinstance(files, dict) or not all(
+        isinstance(entry, dict) and type(entry.get("bytes")) is int and isinstance(entry.get("sha256"), str)
+        for entry in files.values()
+    ):
+        raise InputError(f"{path}: files: expected bytes and sha256 of each file: build the corpus anew")
+    if strange := [name for name in files if not re.fullmatch(r"(tokenizer/)?\w[\w.-]*", name)]:
+        raise InputError(f"{path}: files: {strange[0]!r:.80} is not a file of a corpus: build the corpus anew")
+    counts = ("tokens", "documents")
+    if not isinstance(splits, dict) or not all(
+        isinstance(split, dict) and all(type(split.get(name)) is int and split[name] >= 0 for name in counts)
+        for split in splits.values()
+    ):
+        raise InputError(f"{path}: splits: expected the numbers of tokens and documents: build the corpus anew")
+    if manifest.get("token_dtype") not in ("<u2", "<u4"):
+        raise InputError(f"{path}: token_dtype is {manifest.get('token_dtype')!r:.40}: build the corpus anew")
+    if not isinstance(manifest.get("request"), dict) or "tokenizer" not in manifest["request"]:
+        raise InputError(f"{path}: request: expected what the corpus was built from: build the corpus anew")
 
 
 def check_sizes(folder: Path, manifest: Mapping[str, Any]) -> None:

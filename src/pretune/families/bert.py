@@ -17,7 +17,7 @@ from pretune.core.randomness import derive_seed
 from pretune.families.encoder import Encoder
 from pretune.families.family import HeadSpec, Kind, Pooling
 from pretune.families.layout import Layout, Part
-from pretune.families.settings import key, read, write
+from pretune.families.settings import key, rate, read, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
 from pretune.nn.config import (
@@ -139,7 +139,6 @@ class Bert(Encoder):
         "tie_word_embeddings": (True,),
         "pruned_heads": ({}, None),
         "quantization_config": (None,),
-        "auto_map": (None,),
     }
     kept = {"pad_token_id": None, "classifier_dropout": None}
 
@@ -192,8 +191,7 @@ class Bert(Encoder):
         return head
 
     def head_settings(self, hf: Mapping[str, Any]) -> tuple[Pooling, float | None]:
-        rate = hf.get("classifier_dropout")
-        return "row", rate if rate is None else float(rate)
+        return "row", rate(hf, "classifier_dropout")
 
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
         return {"classifier_dropout": spec.dropout}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pretune.core.errors import InputError, unknown
@@ -16,7 +17,7 @@ from pretune.families.family import KINDS, HeadSpec, Kind, Loaded, Pooling
 from pretune.families.labels import write_labels
 from pretune.families.layout import Layout
 from pretune.families.present import heads_in, wanted_spec
-from pretune.families.reading import read_weights
+from pretune.families.reading import check_sizes, read_weights
 from pretune.families.settings import Key
 from pretune.families.weights import to_theirs
 from pretune.nn.body import Body
@@ -115,6 +116,10 @@ class Encoder(ABC):
     def _family_head(self, seed: int, kind: str, body: Body, num_labels: int | None = None) -> nn.Module:
         return self.head(kind, body, num_labels, seed=seed)
 
+    @abstractmethod
+    def max_length(self, config: TransformerConfig, kept: Mapping[str, Any]) -> int:
+        """The longest sequence. kept: of config.json, or the whole of it; InputError for a length that is none."""
+
     def head(
         self,
         kind: str,
@@ -157,8 +162,13 @@ class Encoder(ABC):
         Raises InputError for settings that pretune does not compute, for missing and for unknown weights.
         """
         settings.refuse(hf, self.refused)
+        settings.refuse_unknown(hf, self._known_keys())
+        self._refuse_more_layers(hf, len(weights))
         config = self._config_of(hf)
+        self.max_length(config, hf)
         file = files.normal_names(self.layout, weights)
+        with torch.device("meta"):  # sizes are compared before memory is taken for them
+            check_sizes(self.layout, Transformer(config, None), file)
         told = self.head_settings(hf)
         present = heads_in(self.layout, hf, file, told, heads is None)
         specs = (
@@ -170,8 +180,16 @@ class Encoder(ABC):
         model = Model(body, {spec.kind: self.head_of(spec, body, seed) for spec in specs})
         fresh, unread = read_weights(self.layout, model, file, specs, present, may_be_fresh=heads is not None)
         kept = {name: hf[name] for name in self.kept if name in hf}
-        known = {*settings.HARMLESS, *self.refused, *self.kept, *self.check(config), *self.older_keys}
-        return Loaded(model, tuple(specs), tuple(fresh), tuple(unread), kept, tuple(sorted(hf.keys() - known)))
+        return Loaded(model, tuple(specs), tuple(fresh), tuple(unread), kept)
+
+    def _known_keys(self) -> set[str]:
+        told = (entry.theirs for entry in self.keys)
+        return {*told, *self.refused, *self.kept, *self.older_keys, *self.write_config(self.base(vocab_size=1))}
+
+    def _refuse_more_layers(self, hf: Mapping[str, Any], num_tensors: int) -> None:
+        (name,) = [entry.theirs for entry in self.keys if entry.ours == ("num_layers",)]
+        if isinstance(hf.get(name), int) and hf[name] > num_tensors:
+            raise InputError(f"config.json: {name} is {hf[name]!r:.60}, and the weights are {num_tensors} tensors")
 
     def to_hf(
         self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None

@@ -61,7 +61,6 @@ class Loaded:
     fresh: our names of the tensors no file gave, which only a head that was asked for may have.
     unread: the file's names of weights of heads that nobody asked for.
     kept: keys of config.json that change no numbers here and are written again by `to_hf`.
-    ignored: keys that neither transformers' class nor pretune knows.
     """
 
     model: Model
@@ -69,7 +68,6 @@ class Loaded:
     fresh: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     kept: dict[str, Any] = field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
 
 
 class Family(Protocol):

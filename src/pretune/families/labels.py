@@ -17,10 +17,14 @@ def read_labels(hf: Mapping[str, Any], num_labels: int) -> tuple[str, ...]:
     if named is None:
         return tuple(f"LABEL_{number}" for number in range(num_labels))
     if not isinstance(named, Mapping):
-        raise InputError(f"config.json: id2label is {named!r}: expected an object")
+        raise InputError(f"config.json: id2label is {named!r:.80}: expected an object")
+    if not all(isinstance(label, str | int | float) for label in named.values()):
+        raise InputError(f"config.json: id2label is {named!r:.80}: expected a name for each number")
     by_id = {str(number): str(label) for number, label in named.items()}
     if set(by_id) != {str(number) for number in range(num_labels)}:
-        raise InputError(f"config.json: id2label names {sorted(by_id)}, and the classifier has {num_labels} outputs")
+        raise InputError(
+            f"config.json: id2label names {str(sorted(by_id)):.80}, and the classifier has {num_labels} outputs"
+        )
     return tuple(by_id[str(number)] for number in range(num_labels))
 
 
@@ -32,7 +36,7 @@ def read_problem(hf: Mapping[str, Any], num_labels: int) -> Problem:
     for known in PROBLEMS:
         if problem == known:
             return known
-    raise InputError(f"config.json: problem_type is {problem!r}: expected {', '.join(PROBLEMS)}")
+    raise InputError(f"config.json: problem_type is {problem!r:.60}: expected {', '.join(PROBLEMS)}")
 
 
 def write_labels(spec: HeadSpec) -> dict[str, Any]:

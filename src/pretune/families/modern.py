@@ -21,7 +21,7 @@ from pretune.core.errors import InputError
 from pretune.families.encoder import Encoder
 from pretune.families.family import HeadSpec, Kind, Pooling
 from pretune.families.layout import Layout, Part
-from pretune.families.settings import key, read, write
+from pretune.families.settings import LARGEST, key, rate, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
 from pretune.nn.config import (
@@ -140,7 +140,6 @@ class Modern(Encoder):
         "head_dim": (None,),
         "pruned_heads": ({}, None),
         "quantization_config": (None,),
-        "auto_map": (None,),
     }
     kept = {
         "max_position_embeddings": 1024,
@@ -198,9 +197,9 @@ class Modern(Encoder):
     def head_settings(self, hf: Mapping[str, Any]) -> tuple[Pooling, float | None]:
         named = hf.get("classifier_pooling", "cls")
         poolings: dict[Any, Pooling] = {"cls": "row", "mean": "mean"}
-        if named not in poolings:
-            raise InputError(f"config.json: classifier_pooling is {named!r}: expected cls or mean")
-        return poolings[named], float(hf.get("classifier_dropout") or 0.0)
+        if not isinstance(named, str) or named not in poolings:
+            raise InputError(f"config.json: classifier_pooling is {named!r:.60}: expected cls or mean")
+        return poolings[named], rate(hf, "classifier_dropout") or 0.0
 
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
         pooling = {"classifier_pooling": "mean" if spec.pooling == "mean" else "cls"} if spec.kind == "sequence" else {}
@@ -211,7 +210,7 @@ class Modern(Encoder):
         return Template(self.need_special(special_ids), segments_pair=(0, 0, 0, 0, 0))
 
     def max_length(self, config: TransformerConfig, kept: Mapping[str, Any]) -> int:
-        return int(kept.get("max_position_embeddings", self.kept["max_position_embeddings"]))
+        return size(kept, "max_position_embeddings", self.kept["max_position_embeddings"])
 
 
 def _positions(hf: Mapping[str, Any]) -> tuple[Rotary, tuple[int | None, ...] | None]:
@@ -220,10 +219,12 @@ def _positions(hf: Mapping[str, Any]) -> tuple[Rotary, tuple[int | None, ...] | 
     kinds = hf.get("layer_types")
     if kinds is None:
         every = _number(hf, "global_attn_every_n_layers", EVERY_N_LAYERS)
-        num_layers = int(_number(hf, "num_hidden_layers", 22))
+        num_layers = size(hf, "num_hidden_layers", 22)
         kinds = ["sliding_attention" if layer % every else "full_attention" for layer in range(num_layers)]
-    if not isinstance(kinds, list) or not set(kinds) <= {"full_attention", "sliding_attention"}:
-        raise InputError(f"config.json: layer_types is {kinds!r}: expected full_attention or sliding_attention a layer")
+    if not isinstance(kinds, list) or not all(kind in ("full_attention", "sliding_attention") for kind in kinds):
+        raise InputError(
+            f"config.json: layer_types is {kinds!r:.80}: expected full_attention or sliding_attention a layer"
+        )
     base = _theta(hf, "full_attention", "global_rope_theta", GLOBAL_BASE)
     local = base if _has_no_local_base(hf) else _theta(hf, "sliding_attention", "local_rope_theta", LOCAL_BASE)
     if "sliding_attention" not in kinds:
@@ -235,13 +236,22 @@ def _positions(hf: Mapping[str, Any]) -> tuple[Rotary, tuple[int | None, ...] | 
 
 def _has_no_local_base(hf: Mapping[str, Any]) -> bool:
     """An old file may say `local_rope_theta: null`: the global base everywhere."""
-    told = (hf.get("rope_parameters") or {}).get("sliding_attention") or {}
+    told = _rope(hf, "sliding_attention")
     return "rope_theta" not in told and hf.get("local_rope_theta", LOCAL_BASE) is None
+
+
+def _rope(hf: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """What rope_parameters says of global or of windowed layers; nothing where the file has none."""
+    whole = hf.get("rope_parameters") or {}
+    told = (whole.get(kind) or {}) if isinstance(whole, Mapping) else None
+    if not isinstance(told, Mapping) or not told.keys() <= {"rope_type", "rope_theta"}:
+        raise InputError(f"config.json: rope_parameters is {whole!r:.80}: expected rope_type and rope_theta a kind")
+    return told
 
 
 def _theta(hf: Mapping[str, Any], kind: str, old_key: str, default: float) -> float:
     """The rotary base of global or of windowed layers."""
-    told = (hf.get("rope_parameters") or {}).get(kind) or {}
+    told = _rope(hf, kind)
     if told.get("rope_type", "default") != "default":
         raise InputError(f"config.json: rope_parameters.{kind}.rope_type is {told['rope_type']!r}: pretune has default")
     return _number(told, "rope_theta", default) if "rope_theta" in told else _number(hf, old_key, default)
@@ -249,8 +259,8 @@ def _theta(hf: Mapping[str, Any], kind: str, old_key: str, default: float) -> fl
 
 def _number(hf: Mapping[str, Any], name: str, default: float) -> float:
     value = hf.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise InputError(f"config.json: {name} is {value!r}: expected a positive number")
+    if type(value) not in (int, float) or not 0 < value <= LARGEST:
+        raise InputError(f"config.json: {name} is {value!r:.60}: expected a number above 0, up to {LARGEST:,}")
     return float(value)
 
 

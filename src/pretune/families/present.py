@@ -11,6 +11,7 @@ from pretune.families import layout as files
 from pretune.families.family import KINDS, HeadSpec, Kind, Pooling
 from pretune.families.labels import read_labels, read_problem
 from pretune.families.layout import GENERIC_HEADS, OWN, Layout
+from pretune.families.settings import rate
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> Hea
 def _spec(kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> HeadSpec:
     if kind in ("lm", "next_sentence"):
         return HeadSpec(kind)
-    num_labels = len(file["classifier.weight"])
+    shape = file["classifier.weight"].shape
+    if len(shape) != 2 or not shape[0]:
+        raise InputError(f"classifier.weight has shape {list(shape)}: expected [labels, hidden_size]")
+    num_labels = shape[0]
     labels = read_labels(hf, num_labels)
     return HeadSpec(kind, labels, read_problem(hf, num_labels)) if kind == "sequence" else HeadSpec(kind, labels)
 
@@ -77,7 +81,12 @@ def _spec(kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> Head
 def _own_spec(kind: Kind, hf: Mapping[str, Any]) -> HeadSpec:
     try:
         told = hf["pretune"]["heads"][kind]
-        return HeadSpec(kind, tuple(told["labels"]), told["problem"], told["pooling"], told["dropout"])
+        labels, pooling = told["labels"], told["pooling"]
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise TypeError
+        if pooling not in (None, "row", "mean"):
+            raise TypeError
+        return HeadSpec(kind, tuple(labels), told["problem"], pooling, rate(told, "dropout"))
     except (KeyError, TypeError) as error:
         raise InputError(f"config.json: pretune.heads.{kind} is missing or wrong, and the weights have it") from error
 

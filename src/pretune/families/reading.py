@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretune.core.errors import InputError
 from pretune.families import layout as files
@@ -51,6 +51,26 @@ def read_weights(
     return fresh, _unread(layout, file.keys() - used, asked, may_be_fresh)
 
 
+def check_sizes(layout: Layout, body: nn.Module, file: Mapping[str, Tensor]) -> None:
+    """InputError where the file lacks a tensor of the body or has it in another shape.
+
+    body: may be on the meta device, so that a config that lies about sizes is found out before memory is taken for it.
+    """
+    tensors = {f"body.{name}": tensor for name, tensor in body.named_parameters()}
+    for rule in files.expanded(layout.body, body.config.num_layers, tensors):  # type: ignore[arg-type, union-attr]
+        if lacking := [name for name in rule.theirs if name not in file]:
+            raise InputError(f"the weights lack {_listed(lacking)}")
+        shape, parts = tensors[rule.ours].shape, [file[name].shape for name in rule.theirs]
+        expected = [shape[0] // len(parts), *shape[1:]]
+        for name, part in zip(rule.theirs, parts, strict=True):
+            if list(part) != expected:
+                raise _other_shape(name, part, expected)
+
+
+def _other_shape(name: str, found: Sequence[int], expected: Sequence[int]) -> InputError:
+    return InputError(f"{name} has shape {list(found)}: config.json asks for {list(expected)}")
+
+
 def _head_parts(
     layout: Layout, ours: Iterable[str], spec: HeadSpec, present: Sequence[Present]
 ) -> list[tuple[Part, bool]]:
@@ -70,9 +90,7 @@ def _fill(rules: Iterable[Rule], tensors: Mapping[str, Tensor], given: Mapping[s
             continue
         tensor, value = tensors[rule.ours], given[rule.ours]
         if tensor.shape != value.shape:
-            raise InputError(
-                f"{' + '.join(rule.theirs)} has shape {list(value.shape)}: config.json asks for {list(tensor.shape)}"
-            )
+            raise _other_shape(" + ".join(rule.theirs), value.shape, tensor.shape)
         if not value.is_floating_point():
             raise InputError(f"{' + '.join(rule.theirs)} holds {value.dtype}: expected floating-point numbers")
         with torch.no_grad():

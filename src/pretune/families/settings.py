@@ -4,7 +4,8 @@ Writing reads the finished file back and compares, so a body that the family's f
 positions) is refused when it is saved and never saved as something else.
 """
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
@@ -20,17 +21,27 @@ ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "ge
 
 
 HARMLESS = frozenset(
-    (
-        *("architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "pretune"),
-        *("id2label", "label2id", "num_labels", "problem_type", "finetuning_task", "use_cache", "return_dict"),
-        *("output_hidden_states", "output_attentions", "torchscript", "gradient_checkpointing"),
-        *("bos_token_id", "eos_token_id", "sep_token_id", "cls_token_id", "pad_token_id"),
-        *("deterministic_flash_attn", "reference_compile", "repad_logits_with_grad", "layer_norm_eps"),
-        *("sparse_prediction", "sparse_pred_ignore_index", "directionality", "pooler_type", "pooler_fc_size"),
-        *("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head"),
-    )
+    """
+    architectures model_type transformers_version torch_dtype dtype _name_or_path _commit_hash name language pretune
+    id2label label2id num_labels _num_labels problem_type finetuning_task tokenizer_class prefix task_specific_params
+    use_cache return_dict output_hidden_states output_attentions output_past torchscript use_bfloat16 xla_device
+    gradient_checkpointing tf_legacy_loss attn_implementation _attn_implementation _attn_implementation_autoset
+    sentence_transformers cross_attention_hidden_size tie_encoder_decoder
+    bos_token_id eos_token_id sep_token_id cls_token_id pad_token_id mask_token_id unk_token_id decoder_start_token_id
+    max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p
+    typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids
+    num_return_sequences output_scores return_dict_in_generate forced_bos_token_id forced_eos_token_id
+    remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens
+    deterministic_flash_attn reference_compile repad_logits_with_grad layer_norm_eps sparse_prediction
+    sparse_pred_ignore_index directionality pooler_type pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
+    pooler_size_per_head
+    """.split()
 )
-"""Keys that say nothing about how an encoder computes: bookkeeping, training and generation."""
+"""Keys that say nothing about how an encoder computes: bookkeeping, training, generation, decoders."""
+CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
+"""Keys by which transformers is sent to Python code in the model's directory. pretune runs none, ever."""
+LARGEST = 1 << 24
+"""No size in a config.json is larger (16.8 million): products of three of them stay below 2 ** 63."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,10 @@ def read_init(told: Any) -> Init:
     """The opposite of `write_init`. InputError for what it would not write."""
     try:
         numbers = {name: value for name, value in told.items() if name != "kind"}
+        if not all(
+            value is None or (type(value) in (int, float) and 0 < value <= LARGEST) for value in numbers.values()
+        ):
+            raise TypeError
         kinds: dict[str, type[Normal] | type[FanIn]] = {"Normal": Normal, "FanIn": FanIn}
         return kinds[told["kind"]](**numbers)
     except (KeyError, TypeError, AttributeError) as error:
@@ -105,10 +120,43 @@ def read_init(told: Any) -> Init:
 
 def refuse(hf: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ...]]) -> None:
     """Raises InputError for a key whose value changes the numbers in a way pretune does not compute."""
+    for name in CODE:
+        if hf.get(name):
+            raise InputError(
+                f"config.json: {name} names code to compute this model with, and pretune runs no code of a model's "
+                f"directory, ever: if it is a plain {hf.get('model_type')!r:.60}, remove the key from your copy"
+            )
     for name, values in allowed.items():
         if name in hf and hf[name] not in values:
             expected = " or ".join(repr(value) for value in values)
             raise InputError(f"config.json: {name} is {hf[name]!r}: pretune computes only {expected}")
+
+
+def refuse_unknown(hf: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raises InputError for a key that is on no list: it might change how the model computes."""
+    known = {*known, *HARMLESS, *CODE}
+    if foreign := sorted(hf.keys() - known):
+        near = difflib.get_close_matches(foreign[0], known, n=1)
+        raise InputError(
+            f"config.json: unknown key {foreign[0]!r:.80}{f' (is {near[0]} meant?)' if near else ''}: it might change "
+            f"how the model computes; if you know that it does not, remove it from your copy"
+        )
+
+
+def rate(hf: Mapping[str, Any], name: str) -> float | None:
+    """A dropout rate that may be null. InputError for anything but a number of at least 0 and below 1."""
+    value = hf.get(name)
+    if value is not None and (type(value) not in (int, float) or not 0 <= value < 1):
+        raise InputError(f"config.json: {name} is {value!r:.60}: expected null or a number from 0 to below 1")
+    return None if value is None else float(value)
+
+
+def size(hf: Mapping[str, Any], name: str, default: int) -> int:
+    """A size of at least 1. InputError for anything else."""
+    value = hf.get(name, default)
+    if type(value) is not int or not 1 <= value <= LARGEST:
+        raise InputError(f"config.json: {name} is {value!r:.60}: expected a whole number from 1 to {LARGEST:,}")
+    return value
 
 
 def change(config: Any, changes: Mapping[str, Any]) -> Any:
@@ -179,15 +227,16 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
 def _value(entry: Key, hf: Mapping[str, Any]) -> Any:
     value = hf.get(entry.theirs, entry.default)
     wanted = type(entry.default)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not wanted:
-        raise InputError(f"config.json: {entry.theirs} is {value!r}: expected {wanted.__name__}")
+    accepted = (int, float) if wanted is float else (wanted,)
+    if type(value) not in accepted:
+        raise InputError(f"config.json: {entry.theirs} is {value!r:.60}: expected {wanted.__name__}")
     if entry.is_activation:
         if value not in ACTIVATIONS:
-            raise InputError(f"config.json: {entry.theirs} is {value!r}: pretune computes {', '.join(ACTIVATIONS)}")
-        value = ACTIVATIONS[value]
-    return value
+            raise InputError(f"config.json: {entry.theirs} is {value!r:.60}: pretune computes {', '.join(ACTIVATIONS)}")
+        return ACTIVATIONS[value]
+    if type(value) in (int, float) and not 0 <= value <= LARGEST:  # NaN is not either
+        raise InputError(f"config.json: {entry.theirs} is {value!r:.60}: expected a number from 0 to {LARGEST:,}")
+    return wanted(value)
 
 
 def _put(tree: dict[str, Any], path: str, value: Any) -> None:

@@ -12,14 +12,13 @@ before the first token.
 """
 
 import csv
-import json
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pretune.core.errors import InputError, need_extra, unknown
+from pretune.core.strict_json import half_surrogate, parse
 from pretune.text.faults import Faults, missing_columns
 from pretune.text.lines import MAX_LINE_BYTES, open_bytes, plain_suffix, read_lines
 
@@ -37,8 +36,6 @@ FORMATS = {
 """Suffix (before .gz or .zst) -> format."""
 
 Row = dict[str, Any]
-_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 def format_of(path: str | Path, given: str | None = None, default: str | None = None) -> str:
@@ -93,15 +90,15 @@ def _jsonl(path: str | Path, faults: Faults, max_line_bytes: int) -> Iterator[tu
         if line is None or not line.strip():
             continue
         try:
-            row = json.loads(line)
-            half = _HALF.search(json.dumps(row, ensure_ascii=False)) if _ESCAPED_HALF.search(line) else None
-        except (ValueError, RecursionError) as error:
+            row = parse(line)
+            half = half_surrogate(line, row)
+        except ValueError as error:
             faults.report(path, number, "invalid JSON", str(error))
             continue
         if not isinstance(row, dict):
             faults.report(path, number, "not an object", f"a {type(row).__name__}")
         elif half:
-            faults.report(path, number, "half a surrogate pair", rf"\u{ord(half[0]):04x} without its other half")
+            faults.report(path, number, "half a surrogate pair", f"{half} without its other half")
         else:
             yield number, row
 

@@ -3,10 +3,14 @@
 Read: `tokenizer.json` (the `tokenizers` library's format) if there is one, else `vocab.txt`, a WordPiece vocabulary one
 piece a line as the original BERT releases have it. `tokenizer_config.json`, `special_tokens_map.json` and
 `added_tokens.json`'s roles are optional. SentencePiece models and `vocab.json` + `merges.txt` are not read: their
-`tokenizer.json` is what the hub serves beside them.
+`tokenizer.json` is what the hub serves beside them. Code (`auto_map`) and pickles beside a tokenizer are never read.
+
+A regular expression in tokenizer.json that backtracks without end is stopped by the library's own limit (Oniguruma's
+retries, under a second), which is an error here; one that is merely slow on long texts is not found out.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import normalizers
 
 from pretune.core.errors import InputError
+from pretune.core.strict_json import parse_object, read_object, read_text
 from pretune.tokenizers.pipelines import wordpiece_backend
 
 ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
@@ -29,6 +34,11 @@ CUSTOMARY = {
 }
 """Names a special token usually has, tried in this order where no file names it."""
 
+MAX_BYTES = 256 << 20
+"""Of a tokenizer.json; those of 250,000 pieces have 30 MB."""
+LARGEST_ID = (1 << 24) - 1
+"""Arrays have a place for each id, so a file may not make them as large as it likes."""
+PROBE = "The cat sat, 1999: na\u00efve \u4f60\u597d \U0001f642\n" + "a" * 64 + "!"
 NO_LIMIT = int(1e30)
 """What the ecosystem writes for `model_max_length` when there is none."""
 
@@ -46,6 +56,11 @@ def read_folder(folder: str | Path) -> Folder:
     """Reads a tokenizer's directory. InputError names the file that is missing or wrong."""
     folder = Path(folder)
     config = _read_json(folder / "tokenizer_config.json")
+    if config.get("auto_map"):
+        raise InputError(
+            f"{folder / 'tokenizer_config.json'}: auto_map names code to split texts with, and pretune runs no code of "
+            f"a model's directory, ever: if tokenizer.json alone is the tokenizer, remove the key from your copy"
+        )
     if (folder / "tokenizer.json").is_file():
         backend = _read_backend(folder / "tokenizer.json", config)
     elif (folder / "vocab.txt").is_file():
@@ -102,24 +117,36 @@ def unfinished(name: str) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}): write it again or delete it") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    return value
+    return read_object(path, "write it again or delete it") if path.exists() else {}
 
 
 def _read_backend(path: Path, config: Mapping[str, Any]) -> Backend:
+    text = read_text(path, "fetch or write it again", MAX_BYTES)
+    parse_object(path, text)
     try:
-        backend = Backend.from_str(path.read_text("utf-8"))
-    except Exception as error:  # the library raises bare Exception
-        raise InputError(f"{path}: the tokenizers library cannot read it: {error}") from error
-    _follow_config(backend, config)
+        backend = Backend.from_str(text)
+        _follow_config(backend, config)
+        ids = backend.get_vocab(with_added_tokens=True).values()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the library raises bare Exception; its panics are BaseExceptions
+        raise InputError(f"{path}: the tokenizers library cannot read it: {str(error):.200}") from error
+    if (largest := max(ids, default=0)) > LARGEST_ID:
+        raise InputError(f"{path}: a piece has the id {largest}: ids go up to {LARGEST_ID}: fetch or write it again")
+    _probe(path, backend)
     return backend
+
+
+def _probe(path: Path, backend: Backend) -> None:
+    """Parts of the file that only fail in use (a regular expression without end) are found out on a short text."""
+    try:
+        backend.encode(PROBE, add_special_tokens=False)
+    except KeyboardInterrupt:
+        raise
+    except Exception:  # no unknown token for some character: the texts will tell
+        return
+    except BaseException as error:
+        raise InputError(f"{path}: it cannot split a text: {str(error):.200}: fetch or write it again") from error
 
 
 def _follow_config(backend: Backend, config: Mapping[str, Any]) -> None:
@@ -133,7 +160,7 @@ def _follow_config(backend: Backend, config: Mapping[str, Any]) -> None:
 
 
 def _read_vocab_txt(path: Path, config: Mapping[str, Any]) -> Backend:
-    pieces = path.read_text("utf-8").split("\n")
+    pieces = read_text(path, "fetch or write it again").split("\n")
     if pieces and pieces[-1] == "":
         pieces.pop()
     pieces = [piece.rstrip("\r") for piece in pieces]
@@ -142,7 +169,9 @@ def _read_vocab_txt(path: Path, config: Mapping[str, Any]) -> Backend:
         twice = next(piece for number, piece in enumerate(pieces) if ids[piece] != number)
         raise InputError(f"{path}: the piece {twice!r} occurs twice: ids would be ambiguous; delete one")
     named = {role: config.get(f"{role}_token") for role in CUSTOMARY}
-    tokens = {role: token["content"] if isinstance(token, dict) else token for role, token in named.items()}
+    tokens = {role: token.get("content") if isinstance(token, dict) else token for role, token in named.items()}
+    if wrong := [role for role, token in tokens.items() if not isinstance(token, str | None)]:
+        raise InputError(f"{path.parent / 'tokenizer_config.json'}: {wrong[0]}_token is no text: mend it")
     roles = {role: tokens[role] or CUSTOMARY[role][0] for role in CUSTOMARY}
     if roles["unk"] not in ids:
         raise InputError(f"{path}: no {roles['unk']} among its {len(ids)} pieces: is it a WordPiece vocabulary?")
@@ -150,11 +179,12 @@ def _read_vocab_txt(path: Path, config: Mapping[str, Any]) -> Backend:
         ids,
         roles,
         lowercase=bool(config.get("do_lower_case", True)),
-        strip_accents=config.get("strip_accents"),
+        strip_accents=None if config.get("strip_accents") is None else bool(config["strip_accents"]),
         chinese=bool(config.get("tokenize_chinese_chars", True)),
     )
 
 
 def _max_length(config: Mapping[str, Any]) -> int | None:
     length = config.get("model_max_length")
-    return int(length) if isinstance(length, int | float) and 0 < length < NO_LIMIT // 2 else None
+    is_number = type(length) in (int, float) and math.isfinite(length)
+    return int(length) if is_number and 1 <= length < NO_LIMIT // 2 else None

@@ -22,14 +22,16 @@ def evaluate(
     model: str,
     data: str | Path,
     settings: Sequence[str] | Mapping[str, Any] = (),
+    allow_pickle: bool = False,
 ) -> dict[str, Any]:
     """Scores of a fine-tuned model on a labelled file: {"scores", "interval", "examples", "truncated", "empty"}.
 
+    allow_pickle: as `pretune.load` has it.
     Raises InputError for a model of another task, and for labels the model does not know.
     """
     given = settings if isinstance(settings, Mapping) else None
     resolved = resolve(EvaluateSettings, given or {}, assignments=() if given is not None else list(settings))
-    pretrained = load(model)
+    pretrained = load(model, allow_pickle=allow_pickle)
     name, opened = task_of(pretrained.bundle, task)
     if resolved.task:
         opened = changed(name, opened, resolved.task)
