@@ -123,7 +123,7 @@ def checkpoints(directory: Path) -> list[tuple[int, Path]]:
     if not directory.is_dir():
         return []
     named = [(match, path) for path in directory.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return sorted(((int(match[1]), path) for match, path in named if path.is_dir()), reverse=True)
+    return sorted(((int(match[1]), path) for match, path in named), reverse=True)
 
 
 def latest(directory: Path) -> Found:
@@ -239,7 +239,7 @@ def _discard(path: Path) -> None:
     """Takes a checkpoint's name away at once, then its files: a kill in between leaves no half checkpoint."""
     discarded = path.with_name(f".discarded-{path.name}")
     os.rename(path, discarded)
-    shutil.rmtree(discarded)
+    _delete(discarded)
 
 
 def _put_back(directory: Path) -> None:
@@ -253,7 +253,14 @@ def _put_back(directory: Path) -> None:
 def _remove_leftovers(directory: Path) -> None:
     _put_back(directory)
     for path in _leftovers(directory):
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:  # what somebody put where a checkpoint should be
+        path.unlink()
 
 
 def _leftovers(directory: Path) -> Iterator[Path]:

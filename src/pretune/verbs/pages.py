@@ -69,6 +69,8 @@ def pretraining_report(
         "parameters": metrics["parameters"],
     }
     sections: list[Section] = [loss_chart(curve, entropy)]
+    if metrics["notes"]:
+        sections.append(Text("About the run", tuple(metrics["notes"]), warning=True))
     if loss > entropy - 0.3:
         sections.append(
             Text(

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 
+from pretune.checkpoint.store import checkpoints
 from pretune.core import lock
 from pretune.core.config import dump_yaml, load_yaml
 from pretune.core.errors import InputError, RunError
@@ -134,10 +135,13 @@ class WriteRun(Hook):
     """Writes run.yaml once the loop has found that the run may begin or continue; what it started from travels along.
 
     facts: what run.yaml says. start: {what: its name} that a continued run must share, such as the model's weights.
+    Raises InputError where the run that is there learns from another corpus, tokenizer or labelled file.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any], start: Mapping[str, Any]) -> None:
         self.path, self.facts, self.start = path, facts, dict(start)
+        if checkpoints(path.parent / "checkpoints") and path.is_file():
+            _refuse_other_data(path.parent, _data_of(load_yaml(path)), _data_of(facts))
 
     def on_start(self, run: Any) -> None:
         write_yaml(self.path, self.facts)
@@ -150,6 +154,31 @@ class WriteRun(Hook):
         if changed:
             shown = "; ".join(f"{name} was {state.get(name)} and is now {self.start[name]}" for name in changed)
             raise InputError(f"{self.path.parent} holds another run: {shown}. Give another --out")
+
+
+def _data_of(facts: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """{what a run learns from: (its path, its fingerprint)}; a test file may change, it is scored once at the end."""
+    found = {"tokenizer": ("", str(facts.get("tokenizer")))}
+    if corpus := facts.get("corpus"):
+        found = {"corpus": (str(corpus["path"]), str(corpus["fingerprint"]))} | found
+    for part, file in facts.get("data", {}).items():
+        if part != "test":
+            found[f"{part} file"] = (str(file["path"]), str(file["sha256"]))
+    return found
+
+
+def _refuse_other_data(out: Path, before: Mapping[str, tuple[str, str]], now: Mapping[str, tuple[str, str]]) -> None:
+    none = ("none", "")
+    pairs = {name: (before.get(name, none), now.get(name, none)) for name in {**before, **now}}
+    changed = {name: pair for name, pair in pairs.items() if pair[0][1] != pair[1][1]}
+    if changed:
+        shown = "; ".join(f"{name} was {_named(a)} and is now {_named(b)}" for name, (a, b) in changed.items())
+        raise InputError(f"{out} holds a run with other data: {shown}. Restore it, or give another --out")
+
+
+def _named(data: tuple[str, str]) -> str:
+    path, fingerprint = data
+    return f"{path} (fingerprint {fingerprint[:12]})".strip() if fingerprint else path
 
 
 def command(words: Sequence[str], options: Mapping[str, Any], settings: Sequence[str] | Mapping[str, Any]) -> str:
