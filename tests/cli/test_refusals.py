@@ -146,7 +146,7 @@ def test_finetuning(world, bad, tmp_path, task, file, words, part):
     [
         (["fill"], b"no blank", "<stdin>:1: "),
         (["fill", "--top-k", "0"], b"a [MASK]", "top_k is 0"),
-        (["embed"], b"a\nwith \x00\n", "<stdin>:2: NUL byte"),
+        (["embed"], b"with \x00\na\n", "<stdin>:1: NUL byte"),
         (["embed"], "caf\xe9".encode("latin-1"), "<stdin>:1: invalid UTF-8"),
         (["embed", "--pooling", "foo"], b"a", "unknown pooling"),
         (["embed", "nothere.txt"], b"", "no such file"),

@@ -69,3 +69,17 @@ def test_the_library_never_sees_more_than_about_a_part(monkeypatch: pytest.Monke
     backend, tokenizer.backend = tokenizer.backend, Spy()  # type: ignore[assignment]
     assert len(Tokenizer.encode(tokenizer, "the cat and " * 50_000)) == 150_000
     assert len(seen) == 5 and max(seen) < tokenizer_module.PART_CHARS + 10
+
+
+def test_the_start_of_a_text_and_how_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, _ = train_tokenizer([TEXT * 20], algorithm="wordpiece", vocab_size=320)
+    rng = random.Random(1)
+    texts = [random_text(rng) for _ in range(50)]
+    whole = [tokenizer.encode(text) for text in texts]
+    monkeypatch.setattr(tokenizer_module, "PART_CHARS", 5)
+    for text, expected in zip(texts, whole, strict=True):
+        for wanted in (0, 1, 8, 1000):
+            found, total = tokenizer.encode_start(text, wanted)
+            assert total == len(expected) and len(found) >= min(wanted, total)
+            for column in ("ids_P", "marks_P", "offsets_P2", "words_P"):
+                np.testing.assert_array_equal(getattr(found, column), getattr(expected, column)[: len(found)])

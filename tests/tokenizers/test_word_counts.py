@@ -1,12 +1,14 @@
 """Words counted by distinct chunks are the words of whole texts."""
 
 from collections import Counter
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pretune.tokenizers import word_counts
 from pretune.tokenizers.pipelines import special_ids, wordpiece_backend
-from pretune.tokenizers.word_counts import count_characters, count_words, most_used, normalized
+from pretune.tokenizers.word_counts import _drop_rarest, count_characters, count_words, most_used, normalized
 
 SIGNS = [
     *"abTéİΣ.,'日😀",
@@ -33,8 +35,31 @@ def test_equal_to_whole_texts(texts, backend):
     plain = Counter()
     for text in texts:
         plain.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text)))
-    assert count_words(texts, backend) == dict(plain)
-    assert list(count_words(texts, backend)) == sorted(plain)
+    found = count_words(texts, backend)
+    assert found.words == dict(plain) and found.left_out == 0
+    assert list(found.words) == sorted(plain)
+    with mock.patch.multiple(word_counts, MAX_CHUNKS=2, MAX_CHUNK_CHARS=3, _LONG_CHUNK=2):
+        assert count_words(texts, backend) == found
+
+
+def test_words_without_end_are_held_within_bounds(monkeypatch):
+    monkeypatch.setattr(word_counts, "MAX_CHUNKS", 10)
+    held = []
+    monkeypatch.setattr(
+        word_counts, "_drop_rarest", lambda words, most: (held.append(len(words)), drop(words, most))[1]
+    )
+    drop = _drop_rarest
+    texts = [f"often w{number}" for number in range(1000)]
+    found = count_words(texts, BACKENDS[0], max_words=50)
+    assert found.words["often"] == 1000 and len(found.words) <= 50
+    assert sum(found.words.values()) + found.left_out == 2000
+    assert len(held) > 80 and max(held) < 70
+
+
+def test_the_rarest_are_dropped():
+    words = Counter({"a": 9, "b": 2, "c": 2, "d": 1, "e": 1})
+    assert _drop_rarest(words, 5) == 0 and len(words) == 5
+    assert _drop_rarest(words, 4) == 6 and words == {"a": 9}
 
 
 def test_characters_after_the_normaliser():

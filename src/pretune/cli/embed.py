@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import Model
+from pretune.cli.options import AllowPickle, Model
 from pretune.cli.output import emit_lines
 
 
@@ -23,8 +23,13 @@ def embed(
         Path | None, typer.Option("--out", help="Write one float32 array [n, hidden_size] here instead (.npy).")
     ] = None,
     truncate: Annotated[bool, typer.Option("--truncate", help="Cut texts that are too long, not refuse them.")] = False,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Embeds each line, one JSON list of numbers a line."""
     from pretune.verbs.predict import embed_file
 
-    emit_lines(embed_file(model=model, file=file, pooling=pooling, out=out, truncate=truncate))
+    vectors = embed_file(model=model, file=file, pooling=pooling, out=out, truncate=truncate, allow_pickle=allow_pickle)
+    if out is None:
+        emit_lines(vectors)
+    else:
+        list(vectors)  # nothing comes: the vectors go to the file

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import Assignments, Model
+from pretune.cli.options import AllowPickle, Assignments, Model, OutFile
 from pretune.cli.output import emit_lines
 
 
@@ -24,6 +24,8 @@ def predict(
         ),
     ] = Path("-"),
     settings: Assignments = None,
+    out: OutFile = None,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Predicts for each input, one JSON object a line, in the order given."""
     from pretune.verbs.predict import predict_file
@@ -32,4 +34,5 @@ def predict(
     if "=" in str(file) and not file.exists():
         assignments.insert(0, str(file))
         file = Path("-")
-    emit_lines(predict_file(task, model=model, file=file, settings=assignments))
+    rows = predict_file(task, model=model, file=file, settings=assignments, allow_pickle=allow_pickle)
+    emit_lines(rows, out)

@@ -68,8 +68,7 @@ def featurize_texts(
     pooling: Pooling = "row",
 ) -> Example:
     """One sequence of one text or two, with its label."""
-    spans = [tokenizer.encode(text) for text in texts]
-    lengths = [len(pieces) for pieces in spans]
+    spans, lengths = zip(*(tokenizer.encode_start(text, max_length) for text in texts), strict=True)
     kept = cut_lengths(lengths, room_for(template, len(spans), max_length))
     segments = Segments([pieces.span(0, keep) for pieces, keep in zip(spans, kept, strict=True)], {head: 0})
     example = assemble(segments, template)

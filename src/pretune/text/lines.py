@@ -63,20 +63,27 @@ def read_lines(
 ) -> Iterator[tuple[int, str | None]]:
     """(line number from 1, the line without its end), or (line number, None) for a line that was skipped."""
     with open_bytes(path) as stream:
-        number = 0
-        while raw := stream.readline(max_line_bytes + 1):
-            number += 1
-            if number == 1:
-                raw = _without_mark(path, raw)
-            if len(raw) > max_line_bytes and not raw.endswith(b"\n"):
-                faults.report(path, number, "line too long", f"more than {max_line_bytes:,} bytes")
-                _drop_rest(stream)
-                yield number, None
-            elif b"\0" in raw:
-                faults.report(path, number, "NUL byte", f"at byte {raw.index(0)} of the line")
-                yield number, None
-            else:
-                yield number, _decode(path, number, raw, faults)
+        yield from checked_lines(stream, path, faults, max_line_bytes)
+
+
+def checked_lines(
+    stream: IO[bytes], path: str | Path, faults: Faults, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[tuple[int, str | None]]:
+    """`read_lines` of a stream that is open already; path: what errors call it."""
+    number = 0
+    while raw := stream.readline(max_line_bytes + 1):
+        number += 1
+        if number == 1:
+            raw = _without_mark(path, raw)
+        if len(raw) > max_line_bytes and not raw.endswith(b"\n"):
+            faults.report(path, number, "line too long", f"more than {max_line_bytes:,} bytes")
+            _drop_rest(stream)
+            yield number, None
+        elif b"\0" in raw:
+            faults.report(path, number, "NUL byte", f"at byte {raw.index(0)} of the line")
+            yield number, None
+        else:
+            yield number, _decode(path, number, raw, faults)
 
 
 def _decode(path: str | Path, number: int, raw: bytes, faults: Faults) -> str | None:

@@ -33,6 +33,8 @@ class TokenizerReport:
 
     requested_size: None where the kind has none (byte). characters: distinct ones in the vocabulary (wordpiece, bpe,
     char; None for other kinds); characters_left_out and words_left_out: occurrences beyond the alphabet's maximum.
+    rare_words_left_out: occurrences of words of which there were too many different ones to hold in memory
+    (`word_counts.py`).
     min_pair_count: of the last merge; None where there are no merges. held_out: None if no document was held out.
     warnings: sentences for the user; empty if all is as asked for.
     """
@@ -47,6 +49,7 @@ class TokenizerReport:
     characters: int | None = None
     characters_left_out: int = 0
     words_left_out: int = 0
+    rare_words_left_out: int = 0
     num_merges: int | None = None
     min_pair_count: int | None = None
     warnings: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pretune.tokenizers.locality import PART_CHARS, Cutter
 from pretune.tokenizers.pieces import Pieces, joined
 from pretune.tokenizers.pipelines import Algorithm
 
+_PARTS_AT_ONCE = 8
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -160,13 +162,34 @@ class Tokenizer:
 
     def encode(self, text: str) -> Pieces:
         """The pieces of a text, without special tokens; nothing is cut off. A long text is encoded part by part."""
+        if len(text) <= PART_CHARS:
+            return self._encode_part(text)
+        return joined((start, self._encode_part(part)) for start, part in self._cutter.parts_of(text, PART_CHARS))
+
+    def encode_start(self, text: str, num_pieces: int) -> tuple[Pieces, int]:
+        """The first pieces of a text, at least `num_pieces` if it has so many, and how many it has in all.
+
+        Of a long text the rest is only counted, part by part: faster than `encode`, and nothing of it is held.
+        """
+        if len(text) <= PART_CHARS:
+            pieces = self.encode(text)
+            return pieces, len(pieces)
+        parts = self._cutter.parts_of(text, PART_CHARS)
+        held: list[tuple[int, Pieces]] = []
+        num_held = 0
+        while (not held or num_held < num_pieces) and (part := next(parts, None)) is not None:
+            held.append((part[0], self._encode_part(part[1])))
+            num_held += len(held[-1][1])
+        total = num_held
+        while batch := [part for _, part in islice(parts, _PARTS_AT_ONCE)]:
+            with _explained(batch):
+                total += sum(map(len, self.backend.encode_batch_fast(batch, add_special_tokens=False)))
+        return joined(held), total
+
+    def _encode_part(self, text: str) -> Pieces:
+        """`encode` of a text that is not long, at once."""
         with _explained([text]):
-            if len(text) <= PART_CHARS:
-                return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
-            parts = self._cutter.parts_of(text, PART_CHARS)
-            return joined(
-                (start, self._pieces(p, self.backend.encode(p, add_special_tokens=False))) for start, p in parts
-            )
+            return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
 
     @cached_property
     def _cutter(self) -> Cutter:

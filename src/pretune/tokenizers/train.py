@@ -77,6 +77,11 @@ def _warnings(report: TokenizerReport) -> tuple[str, ...]:
         )
     if report.characters_left_out:
         found.append(f"{report.characters_left_out} characters of the text are beyond the alphabet and become unknown")
+    if report.rare_words_left_out:
+        found.append(
+            f"{report.rare_words_left_out} occurrences of rare words were not looked at: "
+            "the text has more different words than are held in memory"
+        )
     if report.held_out is None:
         found.append("no text was held out, so fertility, unknown rate and bytes a piece are not known")
     return tuple(found)

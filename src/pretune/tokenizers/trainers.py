@@ -82,7 +82,8 @@ class Request:
 
 def _wordpiece(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
     backend = wordpiece_backend(special_ids(), lowercase=request.lowercase, strip_accents=request.strip_accents)
-    words = _frequent(count_words(texts, backend, request.progress), request.min_word_count)
+    counts = count_words(texts, backend, request.progress)
+    words = _frequent(counts.words, request.min_word_count)
     letters = alphabet(words, request.max_alphabet, request.num_pieces, backend)
     known = {word: count for word, count in words.items() if letters.characters.issuperset(word)}
     request.check_reached(len(SPECIAL_TOKENS) + len(letters.pieces))
@@ -96,17 +97,21 @@ def _wordpiece(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerR
         characters=len(letters.characters),
         characters_left_out=sum(letters.left_out.values()),
         words_left_out=sum(words.values()) - sum(known.values()),
+        rare_words_left_out=counts.left_out,
         num_merges=len(learned.merges),
         min_pair_count=learned.min_pair_count,
     )
 
 
 def _word(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
-    words = count_words(texts, request.backend(models.WordLevel({}, unk_token="[UNK]")), request.progress)
+    counts = count_words(texts, request.backend(models.WordLevel({}, unk_token="[UNK]")), request.progress)
+    words = counts.words
     ids = _most_frequent(_frequent(words, request.min_word_count), request.num_pieces)
     backend = request.backend(models.WordLevel(ids, unk_token="[UNK]"))
     left_out = sum(count for word, count in words.items() if word not in ids)
-    return with_special_tokens(backend), replace(_blank(request), words_left_out=left_out)
+    return with_special_tokens(backend), replace(
+        _blank(request), words_left_out=left_out, rare_words_left_out=counts.left_out
+    )
 
 
 def _char(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
@@ -131,8 +136,8 @@ def _byte_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, Tokenizer
     """The library's own limit of the alphabet leaves to chance which of the characters at the limit stay, and joins
     what stands around those that go: here they go first, with their words."""
     backend = request.backend(models.BPE(unk_token="[UNK]"))
-    words = count_words(texts, backend, request.progress)
-    counts = character_counts(words)
+    found = count_words(texts, backend, request.progress)
+    words, counts = found.words, character_counts(found.words)
     kept = frozenset(most_used(counts, request.max_alphabet, request.num_pieces))
     known = {word: count for word, count in words.items() if kept.issuperset(word)}
     learner = Backend(models.BPE(unk_token="[UNK]"))

@@ -8,7 +8,9 @@ finetune.py     finetune: model and labelled files to a model for a task
 tune.py         the fine-tuning itself, on records in memory
 evaluate.py     evaluate: a fine-tuned model on a labelled file
 predictions.py  what a model says of inputs, for the task it was fine-tuned for
-predict.py      predict, fill, embed over files, a batch at a time
+predict.py      predict, fill, embed over files of any size, block by block
+inputs.py       lines and records of a file or standard input, in blocks
+outputs.py      results to a file as they come, named when it is whole
 settings.py     a run's settings from defaults, run.yaml and KEY=VALUE
 console.py      what a verb tells while it works
 records.py      run.yaml, metrics.json, and facts about the machine

@@ -43,16 +43,17 @@ def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
 def predict(bundle: Bundle, inputs: Sequence[Any]) -> list[Any]:
     """What the model's task says of each input: a text, a pair of texts, a list of words, or a mapping of columns."""
     _, task = task_of(bundle)
-    return predict_records(bundle, task, [_record(one, number) for number, one in enumerate(inputs)])
+    found, num_cut = predict_records(bundle, task, [_record(one, number) for number, one in enumerate(inputs)])
+    if num_cut:
+        say(f"{num_cut:,} of {len(inputs):,} texts were longer than {longest_of(bundle)} tokens and were cut")
+    return found
 
 
-def predict_records(bundle: Bundle, task: Task, records: Sequence[Record]) -> list[Any]:
-    """A prediction for each record, in order; labels are not looked at. What is cut off is told on standard error."""
-    task, longest = task.suit(bundle.model), longest_of(bundle)
-    source = TaskSource(task, records, bundle.tokenizer, bundle.template, longest, labelled=False)
-    if source.num_truncated:
-        say(f"{source.num_truncated:,} of {len(records):,} texts were longer than {longest} tokens and were cut")
-    return run.predict_source(bundle.model, source)
+def predict_records(bundle: Bundle, task: Task, records: Sequence[Record]) -> tuple[list[Any], int]:
+    """A prediction for each record, in order, and how many of them were cut; labels are not looked at."""
+    task = task.suit(bundle.model)
+    source = TaskSource(task, records, bundle.tokenizer, bundle.template, longest_of(bundle), labelled=False)
+    return run.predict_source(bundle.model, source), source.num_truncated
 
 
 def longest_of(bundle: Bundle) -> int:

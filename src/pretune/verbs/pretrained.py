@@ -29,13 +29,28 @@ POOLINGS = ("mean", "cls", "max")
 WHOLE_TEXT_HEADS = ("sequence", "next_sentence")
 
 
-def load(model: str | Path, *, tokenizer: str | Path | None = None, device: str | None = None) -> "Pretrained":
+class TextError(InputError):
+    """A text among several that the model cannot take. number: from 0; what: what is wrong with it."""
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(f"text {number} {what}")
+        self.number, self.what = number, what
+
+
+def load(
+    model: str | Path,
+    *,
+    tokenizer: str | Path | None = None,
+    device: str | None = None,
+    allow_pickle: bool = False,
+) -> "Pretrained":
     """A model from a directory pretune or Hugging Face wrote, a hub name, or a preset (`bert-mini`: fresh weights).
 
     tokenizer: a directory; needed for presets only. device: cpu, cuda ...; None: cuda where there is one.
+    allow_pickle: read tensors from `pytorch_model.bin` where a model has no safetensors. Code is never run.
     Raises InputError for what is not a model, or holds something pretune cannot reproduce exactly.
     """
-    return Pretrained(Bundle.load(model, tokenizer=tokenizer), device)
+    return Pretrained(Bundle.load(model, tokenizer=tokenizer, allow_pickle=allow_pickle), device)
 
 
 class Pretrained:
@@ -152,16 +167,17 @@ class Pretrained:
         parts: tuple[str, ...] = text if isinstance(text, tuple) else (text,)
         if len(parts) not in (1, 2) or not all(isinstance(part, str) for part in parts):
             raise InputError(f"text {number} is neither a text nor a pair of texts: {text!r:.80}")
-        spans = [self.tokenizer.encode(part).span() for part in parts]
+        started = [self.tokenizer.encode_start(part, self.max_length()) for part in parts]
+        spans, lengths = [pieces.span() for pieces, _ in started], [length for _, length in started]
         template = self.bundle.template
         room = self.max_length() - template.num_special(len(spans))
-        length = sum(map(len, spans))
+        length = sum(lengths)
         if length > room and not truncate:
-            raise InputError(
-                f"text {number} has {length} pieces and the model takes {room}: shorten it, or pass truncate=True"
+            raise TextError(
+                number, f"has {length} pieces and the model takes {room}: shorten it, or pass truncate=True"
             )
         if length > room:
-            kept = cut_lengths([len(span) for span in spans], room)
+            kept = cut_lengths(lengths, room)
             spans = [Span(span.ids_P[:keep], span.marks_P[:keep]) for span, keep in zip(spans, kept, strict=True)]
         return assemble(Segments(spans), template)
 
