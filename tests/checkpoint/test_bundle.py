@@ -124,6 +124,7 @@ def test_shards_are_read(bundle, folder):
         save_file({key: weights[key] for key in part}, folder / name)
     placed = {key: name for name, part in files.items() for key in part}
     (folder / "model.safetensors").unlink()
+    (folder / "pretune.json").unlink()
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": placed}))
     assert_same(bundle, Bundle.load(folder), "lm", "sequence")
@@ -213,7 +214,7 @@ def test_a_failed_save_leaves_the_old_model_as_it_was(bundle, folder, monkeypatc
     if fails_at == "write":
         monkeypatch.setattr(huggingface, "save_file", refuse)
     else:
-        monkeypatch.setattr(huggingface.os, "rename", rename)
+        monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(RunError, match="No space left"):
         other.save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

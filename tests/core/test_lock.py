@@ -231,9 +231,9 @@ def test_a_forked_child_does_not_keep_a_dead_owners_lock(tmp_path):
     with claimed(pathlib.Path(sys.argv[1]), "pretune parent"):
         child = os.fork()
         if child == 0:
+            print(os.getpid(), flush=True)
             time.sleep(60)
             os._exit(0)
-        print(child, flush=True)
         time.sleep(60)
     """
     parent = process(code, tmp_path)

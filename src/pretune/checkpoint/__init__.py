@@ -4,7 +4,9 @@ store.py        training checkpoints: atomic, verified by sha256, without pickle
 state.py        a nested state as JSON and tensors
 disk.py         room on the disk: estimated, required, waited for
 bundle.py       Bundle: model, tokenizer and manifest, from a directory, a preset or the hub, and to a directory
-huggingface.py  a model's directory: config.json and safetensors, shards too, written whole or not at all
+huggingface.py  a model's directory: config.json and safetensors, shards too
+seal.py         sha256 of what pretune wrote into a model's directory, verified when it is loaded
+folder.py       a directory that is replaced whole or not at all
 header.py       a safetensors header, checked before anything is read by it
 pickled.py      `pytorch_model.bin`, only on request, only tensors: the one place that opens a pickle
 hub.py          fetches JSON, safetensors and vocabularies, nothing else

@@ -13,8 +13,11 @@ from typing import Any
 
 from torch import nn
 
+from pretune.checkpoint.disk import STOP, OnFull
+from pretune.checkpoint.folder import replace_folder, restore
 from pretune.checkpoint.hub import fetch, is_hub_name
-from pretune.checkpoint.huggingface import MANIFEST, read_json, read_weights, replace_folder, restore, write_model
+from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
+from pretune.checkpoint.seal import MANIFEST, fault, opened, write_sealed
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
@@ -22,7 +25,6 @@ from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, famil
 from pretune.nn.model import Model
 from pretune.tokenizers.tokenizer import Tokenizer
 
-FORMAT = 1
 LM = HeadSpec("lm")
 
 
@@ -54,8 +56,8 @@ class Bundle:
         tokenizer: needed for a preset, else in place of the model's own. heads: None for those of the files (a preset:
         "lm"); else exactly these: read where the files have them with the same labels, otherwise fresh, drawn from
         `seed` and listed in `manifest["fresh"]`. allow_pickle: read `pytorch_model.bin` where there is no safetensors,
-        tensors only. Code in the directory is never run. Raises InputError for what is not a model, or holds something that
-        pretune cannot reproduce exactly.
+        tensors only. Code in the directory is never run. What pretune wrote is verified (`seal.py`). Raises InputError
+        for what is not a model, is damaged, or holds something that pretune cannot reproduce exactly.
         """
         preset = _preset(source)
         if preset is not None:
@@ -64,14 +66,19 @@ class Bundle:
             family, size = preset
             return cls.fresh(family, size, _tokenizer(tokenizer), heads=(LM,) if heads is None else heads, seed=seed)
         folder = _folder(source, allow_pickle)
-        hf = read_json(folder / "config.json")
-        try:
-            loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
-        except InputError as error:
-            raise error if str(folder) in str(error) else InputError(f"{folder}: {error}") from error
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-        found = cls(loaded.model, _tokenizer(folder if tokenizer is None else tokenizer), manifest | _facts(loaded))
-        return found._checked()
+        damage = fault(folder, manifest, leave_out=() if tokenizer is None else TOKENIZER)
+        given = None if tokenizer is None else _tokenizer(tokenizer)
+        try:
+            hf = read_json(folder / CONFIG)
+            loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
+            pieces = given or Tokenizer.load(folder)
+        except InputError as error:
+            told = str(error) if str(folder) in str(error) else f"{folder}: {error}"
+            raise InputError(f"{damage}. Read as it is: {told}" if damage else told) from error
+        if damage:
+            raise InputError(damage)
+        return cls(loaded.model, pieces, opened(manifest) | _facts(loaded))._checked()
 
     @classmethod
     def fresh(
@@ -91,23 +98,26 @@ class Bundle:
         loaded = Loaded(model, tuple(heads), fresh=("body", *(spec.kind for spec in heads)))
         return cls(model, tokenizer, _facts(loaded))._checked()
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, on_full: OnFull = STOP) -> None:
         """Writes the directory whole or not at all; one that pretune wrote before is replaced. Weights are fp32.
 
-        Raises InputError where the directory holds other files or the family's files cannot express the model.
+        Raises InputError where the directory holds other files or the family's files cannot express the model, and
+        RunError when the disk refuses, or is full and `on_full` does not wait.
         """
         kept = self.manifest.get("config", {}) | {
             key: self.tokenizer.special_ids.get(role) for key, role in self.family.token_ids.items()
         }
         config, weights = self.family.to_hf(self.model, self.specs, kept)
-        about = {"format": FORMAT, "pretune": version("pretune"), "family": self.family.name}
+        about = {"pretune": version("pretune"), "family": self.family.name, "heads": [_as_json(s) for s in self.specs]}
 
         def write(folder: Path) -> None:
-            write_model(folder, config, weights, self.manifest | about | {"heads": [_as_json(s) for s in self.specs]})
+            write_model(folder, config, weights)
             has_segments = self.model.body.config.num_segments > 1
             self.tokenizer.save(folder, model_max_length=self.max_length, token_type_ids=has_segments)
+            write_sealed(folder, self.manifest | about)
 
-        replace_folder(Path(directory).absolute(), write)
+        ours = (CONFIG, WEIGHTS, MANIFEST, *TOKENIZER)
+        replace_folder(Path(directory).absolute(), write, ours=ours, marker=MANIFEST, on_full=on_full)
 
     def with_heads(self, heads: Mapping[str, nn.Module]) -> "Bundle":
         """The same body and tokenizer with these heads, named by their kinds, in place of the ones it has."""

@@ -120,10 +120,11 @@ class Lock:
         self._thread.start()
 
     def beat(self) -> None:
-        """Counts on in the file, unless another name stands there."""
+        """Counts on in the file, unless another name stands there or the file is gone."""
         found = _read(self.path)
-        if found is None or self.owner.id.encode() not in found:
-            self.lost_to = _named(found)
+        rival = _parse(found)
+        if found is None or (rival is not None and rival.id != self.owner.id):
+            self.lost_to = "someone who removed its run.lock" if found is None else str(rival)
             log.error("%s was taken over by %s", self.path.parent, self.lost_to)
             return
         self._count += 1
@@ -143,7 +144,7 @@ class Lock:
         if self._thread.ident is not None:
             self._thread.join()
         with contextlib.suppress(OSError):
-            if _is_at(self.descriptor, self.path) and self.owner.id.encode() in (_read(self.path) or b""):
+            if has_name(self.descriptor, self.path) and self.owner.id.encode() in (_read(self.path) or b""):
                 self.path.unlink()
         _HELD.discard(self)
         os.close(self.descriptor)
@@ -191,10 +192,10 @@ def _take(directory: Path, what: str, pace: Pace) -> Lock:
 
 def _try(path: Path, descriptor: int, is_new: bool, owner: Owner, pace: Pace) -> Lock | None:
     """The lock; None where the file changed hands meanwhile, so that one has to begin anew."""
-    has_flock = _flock(descriptor)
+    has_flock = try_flock(descriptor)
     if has_flock is False:
         _refuse(path, _read(path))
-    if not _is_at(descriptor, path):
+    if not has_name(descriptor, path):
         return None
     before = None if is_new else _read(path)
     earlier = _parse(before)
@@ -207,7 +208,7 @@ def _try(path: Path, descriptor: int, is_new: bool, owner: Owner, pace: Pace) ->
     os.fsync(descriptor)
     if not is_proof:
         time.sleep(pace.settle)
-        if not _is_at(descriptor, path) or owner.id.encode() not in (_read(path) or b""):
+        if not has_name(descriptor, path) or owner.id.encode() not in (_read(path) or b""):
             return None
     if before:
         log.warning("%s was left by %s, which no longer runs: taken over", path.parent, _named(before))
@@ -251,7 +252,7 @@ def _open(path: Path) -> tuple[int, bool] | None:
     return None
 
 
-def _flock(descriptor: int) -> bool | None:
+def try_flock(descriptor: int) -> bool | None:
     """Whether the flock was got; None on a file system that has none."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -264,7 +265,7 @@ def _flock(descriptor: int) -> bool | None:
     return True
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def has_name(descriptor: int, path: Path) -> bool:
     """Whether the open file still has this name."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
