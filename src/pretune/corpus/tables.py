@@ -52,7 +52,7 @@ def save_table(path: Path, pieces: Iterable[NDArray[np.int64]]) -> NDArray[np.in
                 table.write(piece)
             table.finish()
             file.seek(0)
-            file.write(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]
+            file.write(hashlib.file_digest(file, "sha256").digest())
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
