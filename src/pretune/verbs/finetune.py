@@ -55,9 +55,8 @@ def finetune(
     bound = open_task(task, resolved.task).fit_labels(rows["train"])
     for part in rows.keys() - {"train"}:
         bound.check(rows[part])
-    bundle = Bundle.load(
-        model, tokenizer=tokenizer, heads=[bound.head_spec], seed=resolved.seed, allow_pickle=allow_pickle
-    )
+    seed, heads = resolved.seed, [bound.head_spec]
+    bundle = Bundle.load(model, tokenizer=tokenizer, heads=heads, seed=seed, allow_pickle=allow_pickle)
     start = records.origin(model)
     files = {"--train": train, "--valid": valid, "--test": test}
     facts = {

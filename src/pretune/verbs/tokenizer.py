@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pretune.core import lock
 from pretune.core.errors import InputError
 from pretune.text.documents import Documents, read_documents
 from pretune.text.faults import OnError
@@ -15,7 +16,7 @@ from pretune.tokenizers.report import TokenizerReport
 from pretune.verbs.console import Counting
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-OURS = {*FILES, *map(unfinished, FILES)}
+OURS = {*FILES, *map(unfinished, FILES), lock.NAME}
 
 
 def train_tokenizer(
@@ -40,16 +41,17 @@ def train_tokenizer(
     skipped: Counter[str] = Counter()
     found = read_documents(files, documents=documents, column=column, on_error=on_error, skipped=skipped)
     texts = (document.text for document in found)
-    with Counting("tokenizer") as progress:
-        tokenizer, report = train.train_tokenizer(
-            texts,
-            algorithm=algorithm,
-            vocab_size=vocab_size,
-            lowercase=lowercase,
-            min_pair_count=min_pair_count,
-            progress=progress,
-        )
-    tokenizer.save(out)
+    with lock.claimed(Path(out), "pretune tokenizer train"):
+        with Counting("tokenizer") as progress:
+            tokenizer, report = train.train_tokenizer(
+                texts,
+                algorithm=algorithm,
+                vocab_size=vocab_size,
+                lowercase=lowercase,
+                min_pair_count=min_pair_count,
+                progress=progress,
+            )
+        tokenizer.save(out)
     result = report.as_dict() | {"out": str(out), "skipped_lines": dict(skipped)}
     return result | {"text": _as_text(report, skipped, Path(out))}
 
