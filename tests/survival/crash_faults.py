@@ -23,16 +23,19 @@ AUDITED = {"os.rename": 2, "os.remove": 1, "os.mkdir": 2, "os.rmdir": 1, "os.lin
 
 
 class FaultPoints:
-    """Counts operations below `roots`, a line each in `journal`; kills at number `at` (from 0; None: never)."""
+    """Counts operations below `roots` whose line ("what path") has `of` in it, a line each in `journal`.
 
-    def __init__(self, roots: Sequence[str], journal: str, at: int | None, torn: bool) -> None:
+    Kills at number `at` (from 0; None: never).
+    """
+
+    def __init__(self, roots: Sequence[str], journal: str, at: int | None, torn: bool, of: str) -> None:
         self.roots = tuple(os.path.realpath(root) + os.sep for root in roots)
         self.journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.at, self.torn = at, torn
+        self.at, self.torn, self.of = at, torn, of
         self.count = 0
 
     def point(self, what: str, path: str, tear: Callable[[], None] | None = None) -> None:
-        if not (path + os.sep).startswith(self.roots):
+        if not (path + os.sep).startswith(self.roots) or self.of not in f"{what} {path}":
             return
         number, self.count = self.count, self.count + 1
         os.write(self.journal, f"{what} {path}\n".encode())

@@ -75,7 +75,7 @@ def prepare(request: dict[str, Any]) -> None:
     import pretune.verbs.pretrain
 
     pretune.verbs.pretrain.peak_flops = lambda *_: 1e11
-    FaultPoints(request["roots"], request["journal"], request["at"], request["torn"]).install()
+    FaultPoints(request["roots"], request["journal"], request["at"], request["torn"], request["of"]).install()
 
 
 if __name__ == "__main__":

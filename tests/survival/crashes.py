@@ -78,13 +78,13 @@ class Crashes:
         return json.loads(line)
 
     def start(
-        self, words: Sequence[Any], roots: Sequence[Path] = (), at: int | None = None, torn: bool = False
+        self, words: Sequence[Any], roots: Sequence[Path] = (), at: int | None = None, torn: bool = False, of: str = ""
     ) -> Running:
-        """Starts `pretune WORDS`, which kills itself at operation `at` below `roots`."""
+        """Starts `pretune WORDS`; it kills itself at operation `at` below `roots` of those that have `of` in them."""
         number = next(self.numbers)
         files = {name: str(self.folder / f"{number}.{name}") for name in ("out", "err", "journal")}
         places = [str(root) for root in roots]
-        request = {"words": [str(word) for word in words], "roots": places, "at": at, "torn": torn, **files}
+        request = {"words": [str(word) for word in words], "roots": places, "at": at, "torn": torn, "of": of, **files}
         return Running(self._ask(request)["pid"], request)
 
     def wait(self, running: Running) -> Ended:

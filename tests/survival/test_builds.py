@@ -1,4 +1,4 @@
-"""`corpus build` and `tokenizer train`, killed anywhere and begun again: the same bytes, and nothing left lying about."""
+"""`corpus build` and `tokenizer train`, killed anywhere and begun again: the same bytes, and nothing left behind."""
 
 import random
 import shutil

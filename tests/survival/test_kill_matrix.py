@@ -105,14 +105,14 @@ def test_a_kill_while_a_corpus_gets_its_tables(small, tmp_path, tally):
         row.identical += 1
 
 
-def twice(small, verb, out, first, second, row):
+def twice(small, verb, out, first, of, second, row):
     """Killed in its second save, and the continued one before or in the same save: both in one epoch."""
     words = small.words(verb, out, **ONE_EPOCH[verb])
     row.cases += 1
     assert small.crashes.run(words, roots=[out], at=first).status == KILLED
     assert [step for step, _ in store.checkpoints(out / "checkpoints")] == [3] and last_step(out) == 6
-    ended = small.again.run(words, roots=[out], at=second)
-    assert ended.status == KILLED and ended.continued_at == 3
+    ended = small.again.run(words, roots=[out], at=second, of=of)
+    assert ended.status == KILLED and ended.continued_at == 3, ended.err
     reached = last_step(out)
     ended = done(small.crashes.run(words))
     row.recovered += 1
@@ -135,5 +135,5 @@ def test_a_kill_twice_within_an_epoch(small, out, tally, verb):
     row = tally(f"{verb}: SIGKILL twice within one epoch")
     start = next(number for number, operation in enumerate(found) if "unfinished-step-6" in operation)
     for first in range(start, start + 8, 2):
-        for second in (8, 11, 16):
-            twice(small, verb, out, first, second, row)
+        for of, second in (("metrics.jsonl", 3), ("metrics.jsonl", 4), ("unfinished-step-6", 3), ("rename", 1)):
+            twice(small, verb, out, first, of, second, row)

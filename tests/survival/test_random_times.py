@@ -64,7 +64,7 @@ def survives(small, verb, out, rng, workers, seconds, row, again, epochs=None):
     assert_same(left_by(out), small.straight(verb, **settings))
     row.identical += 1
     row.count("before the first save", ended.continued_at == 0)
-    row.count("in mid run", 0 < ended.continued_at and "continuing at" in ended.err)
+    row.count("in mid run", ended.continued_at > 0 and "continuing at" in ended.err)
     if epochs:
         of = epochs[settings["short_length"]]
         row.count("across an epoch's border", of.get(reached) != of.get(ended.continued_at, 0))
