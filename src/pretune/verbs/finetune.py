@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pretune.checkpoint.bundle import Bundle
+from pretune.checkpoint.disk import OnDiskFull
 from pretune.core.hooks import Hook
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.outcome import Outcome, compare_sums, sentences
@@ -42,6 +43,7 @@ def finetune(
     threads: int | None = None,
     hooks: Sequence[Hook] = (),
     allow_pickle: bool = False,
+    on_disk_full: OnDiskFull = "stop",
 ) -> dict[str, Any]:
     """Fine-tunes a model on a labelled file and returns what metrics.json holds.
 
@@ -55,9 +57,8 @@ def finetune(
     bound = open_task(task, resolved.task).fit_labels(rows["train"])
     for part in rows.keys() - {"train"}:
         bound.check(rows[part])
-    seed, heads = resolved.seed, [bound.head_spec]
+    seed, heads, start = resolved.seed, [bound.head_spec], records.origin(model)
     bundle = Bundle.load(model, tokenizer=tokenizer, heads=heads, seed=seed, allow_pickle=allow_pickle)
-    start = records.origin(model)
     files = {"--train": train, "--valid": valid, "--test": test}
     facts = {
         "verb": "finetune",
@@ -77,9 +78,8 @@ def finetune(
     }
     started = {"task": task, "model": start["sha256"] or start["name"]}
     shown = [records.WriteRun(out / "run.yaml", facts, started), ShowProgress("fine-tuning"), *hooks]
-    tuned = tune(
-        bundle, task, bound, rows["train"], resolved, valid=rows.get("valid"), out=out, hooks=shown, device=device
-    )
+    held_out, where = rows.get("valid"), {"out": out, "device": device, "on_disk_full": on_disk_full}
+    tuned = tune(bundle, task, bound, rows["train"], resolved, valid=held_out, hooks=shown, **where)
     tuned.bundle.save(out / "model")
     tested = tuned.evaluate(rows["test"], resolved.max_length) if "test" in rows else None
     metrics, outcomes = _metrics(facts, tuned, tested, rows, resolved)
