@@ -102,7 +102,8 @@ class Crashes:
         time.sleep(seconds)
         os.kill(running.pid, signal.SIGKILL)
         ended = self.wait(running)
-        assert not left_of_session(running.pid, 10), "processes that the killed one started live on"
+        left = left_of_session(running.pid, 60)  # one that is still starting needs seconds to see that it is alone
+        assert not left, f"processes that the killed one started live on: {left}"
         return ended
 
     def close(self) -> None:
@@ -120,10 +121,10 @@ def left_of_session(session: int, seconds: float) -> list[str]:
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
                 state, _, _, its = stat.read_text().rpartition(") ")[2].split()[:4]
+                if int(its) == session and state != "Z":
+                    left.append(stat.with_name("cmdline").read_text().replace("\0", " "))
             except OSError:
                 continue
-            if int(its) == session and state != "Z":
-                left.append(stat.parent.name)
         if not left or time.monotonic() > ends:
             return left
         time.sleep(0.02)
