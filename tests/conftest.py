@@ -7,16 +7,51 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-import pretune
-from pretune.cli.main import run
+sys.path.append(str(Path(__file__).parent))  # for `fuzzing`
+OFFLINE = str(Path(__file__).parent / "offline")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [OFFLINE, os.environ.get("PYTHONPATH")]))
+os.environ["PRETUNE_NETWORK_LOG"] = tempfile.mkstemp(prefix="pretune-network-")[1]
+if (loaded := sys.modules.get("sitecustomize")) is None or not hasattr(loaded, "NetworkBlocked"):
+    sys.modules.pop("sitecustomize", None)
+    sys.path.insert(0, OFFLINE)
+    import sitecustomize  # noqa: F401  (no connection leaves this machine from here on)
+
+    sys.path.remove(OFFLINE)
+
+import pretune  # noqa: E402
+from pretune.cli.main import run  # noqa: E402
 
 NOVELS = Path(pretune.__file__).parent / "verbs" / "quickstart_data" / "novels_valid.txt.gz"
+
+
+@pytest.fixture
+def network_attempts():
+    """What was refused since the test began; reading it says that the test meant it."""
+
+    def read():
+        path = Path(os.environ["PRETUNE_NETWORK_LOG"])
+        found = path.read_text("utf-8").splitlines()
+        path.write_text("", "utf-8")
+        return found
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def no_network():
+    """Fails a test that made this process, or one it started, try to leave the machine, whoever caught the error."""
+    yield
+    path = Path(os.environ["PRETUNE_NETWORK_LOG"])
+    if path.is_file() and (tried := path.read_text("utf-8")):
+        path.write_text("", "utf-8")
+        pytest.fail(f"the network was asked for:\n{tried}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ retries, under a second), which is an error here; one that is merely slow on lon
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +37,8 @@ MAX_BYTES = 256 << 20
 """Of a tokenizer.json; those of 250,000 pieces have 30 MB."""
 LARGEST_ID = (1 << 24) - 1
 """Arrays have a place for each id, so a file may not make them as large as it likes."""
+PANIC = "PanicException"
+"""What an error of the library that it did not foresee is called; it is no Exception."""
 PROBE = "The cat sat, 1999: na\u00efve \u4f60\u597d \U0001f642\n" + "a" * 64 + "!"
 NO_LIMIT = int(1e30)
 """What the ecosystem writes for `model_max_length` when there is none."""
@@ -127,9 +128,9 @@ def _read_backend(path: Path, config: Mapping[str, Any]) -> Backend:
         backend = Backend.from_str(text)
         _follow_config(backend, config)
         ids = backend.get_vocab(with_added_tokens=True).values()
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # the library raises bare Exception; its panics are BaseExceptions
+        if not isinstance(error, Exception) and type(error).__name__ != PANIC:
+            raise
         raise InputError(f"{path}: the tokenizers library cannot read it: {str(error):.200}") from error
     if (largest := max(ids, default=0)) > LARGEST_ID:
         raise InputError(f"{path}: a piece has the id {largest}: ids go up to {LARGEST_ID}: fetch or write it again")
@@ -141,11 +142,11 @@ def _probe(path: Path, backend: Backend) -> None:
     """Parts of the file that only fail in use (a regular expression without end) are found out on a short text."""
     try:
         backend.encode(PROBE, add_special_tokens=False)
-    except KeyboardInterrupt:
-        raise
     except Exception:  # no unknown token for some character: the texts will tell
         return
     except BaseException as error:
+        if type(error).__name__ != PANIC:
+            raise
         raise InputError(f"{path}: it cannot split a text: {str(error):.200}: fetch or write it again") from error
 
 
@@ -186,5 +187,4 @@ def _read_vocab_txt(path: Path, config: Mapping[str, Any]) -> Backend:
 
 def _max_length(config: Mapping[str, Any]) -> int | None:
     length = config.get("model_max_length")
-    is_number = type(length) in (int, float) and math.isfinite(length)
-    return int(length) if is_number and 1 <= length < NO_LIMIT // 2 else None
+    return int(length) if isinstance(length, int | float) and 1 <= length < NO_LIMIT // 2 else None
