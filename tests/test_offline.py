@@ -38,7 +38,8 @@ def test_loopback_and_unix_sockets_work():
 
 
 def test_processes_that_tests_start_cannot_either(network_attempts):
-    code = "import socket\ntry:\n    socket.getaddrinfo('huggingface.co', 443)\nexcept Exception as error:\n    print(error)"
+    ask = "socket.getaddrinfo('huggingface.co', 443)"
+    code = f"import socket\ntry:\n    {ask}\nexcept Exception as error:\n    print(error)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "tests use no network" in result.stdout
     assert len(network_attempts()) == 1  # though the process swallowed the error

@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
-from fuzzing import LONG, SHORT, altered, damaged, survives
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from fuzzing import LONG, SHORT, altered, damaged, survives
 from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.header import BYTES, read_header
 from pretune.checkpoint.huggingface import read_weights

@@ -1,6 +1,6 @@
 """A corpus of malicious repositories: whatever lies in a model's directory, nothing of it runs.
 
-Each case makes a directory that would leave a canary file behind, if anything in it were run or unpickled, or that tries
+Each case makes a directory that would leave a canary file behind if anything in it were run or unpickled, or that tries
 to reach files outside, to eat memory or never to end. Each is loaded with and without `allow_pickle`. No case may leave
 a canary, use the network (tests/conftest.py sees to that), or end otherwise than in a loaded model or an InputError.
 """
@@ -25,7 +25,6 @@ from pretune.checkpoint.bundle import Bundle
 from pretune.core.config import load_yaml
 from pretune.core.errors import InputError
 from pretune.families.family import HeadSpec
-from pretune.text.documents import read_parts
 from pretune.tokenizers.tokenizer import Tokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sat"]

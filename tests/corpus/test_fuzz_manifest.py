@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from fuzzing import LONG, SHORT, altered, damaged, survives
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import LONG, SHORT, altered, damaged, survives
 from pretune.corpus.build import build_corpus
 from pretune.corpus.manifest import manifest_text
 from pretune.corpus.store import Corpus

@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from fuzzing import LONG, SHORT, damaged, survives
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import LONG, SHORT, damaged, survives
 from pretune.text.documents import read_parts
 from pretune.text.records import read_records
 

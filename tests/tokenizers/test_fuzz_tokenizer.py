@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from fuzzing import LONG, SHORT, altered, damaged, survives
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import LONG, SHORT, altered, damaged, survives
 from pretune.tokenizers.tokenizer import Tokenizer
 from pretune.tokenizers.train import train_tokenizer
 

@@ -42,7 +42,8 @@ def is_hub_name(source: str) -> bool:
 def fetch(name: str, allow_pickle: bool = False) -> Path:
     """The directory of a hub model's files in the local cache, downloaded where it is not there yet.
 
-    allow_pickle: fetch `pytorch_model.bin` too, if there is no safetensors. Raises InputError where there is no such model, it is not open, or it is not in the cache and the hub not reachable.
+    allow_pickle: fetch `pytorch_model.bin` too, if there is no safetensors. Raises InputError where there is no
+    such model, it is not open, or it is not in the cache and the hub not reachable.
     """
     try:
         folder = Path(snapshot_download(name, allow_patterns=list(WANTED)))

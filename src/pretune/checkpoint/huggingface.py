@@ -48,7 +48,7 @@ def read_weights(folder: Path, allow_pickle: bool = False) -> dict[str, Tensor]:
             f"--allow-pickle (Python: allow_pickle=True), which reads tensors from it and nothing else"
         )
     others = sorted(path.name for path in folder.glob("*.bin"))
-    beside = f"; {others[0]} is not read: a pickle" if others else ""
+    beside = f"; {others[0]} is not read: a pickle" if others else "; a hub model of pickles needs --allow-pickle"
     raise InputError(f"{folder}: no weights here: looked for {WEIGHTS} and {INDEX}{beside}")
 
 

@@ -156,7 +156,7 @@ def _refuse_unknown(kind: type[Settings], tree: Mapping[str, Any], prefix: str =
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping from a file of at most 256 KiB: plain values only (see `strict_yaml.py`). InputError `file:line`."""
+    """A YAML mapping from a file of at most 256 KiB: plain values only (`strict_yaml.py`). InputError `file:line`."""
     path = Path(path)
     tree = parse_yaml(read_text(path, "name a run.yaml that pretune wrote", MAX_YAML_BYTES), path)
     if not isinstance(tree, dict):
