@@ -38,6 +38,7 @@ def main() -> None:
         if child == 0:
             become(request)
         answer({"pid": child})
+    os._exit(0)  # torch takes seconds to leave by itself
 
 
 def answer(value: dict[str, Any]) -> None:
