@@ -67,6 +67,7 @@ def write_split(
 ) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
     """Writes one split's documents. Returns its counts and, for each file, size and sha256."""
     ends_D = np.cumsum(ranges[:, 1] - ranges[:, 0])
+    starts_D = np.concatenate([[0], ends_D])  # once: a split of scattered documents has a chunk for each
     counts_V = np.zeros(vocab_size, np.int64)
     num_words = num_sentences = done = 0
     paths = [folder / name.format(split) for name in FILES]
@@ -80,7 +81,7 @@ def write_split(
         for start, end in _chunks(ranges):
             ids, marked = np.asarray(ids_T[start:end]), np.array(marks_T[start:end])
             first, last = np.searchsorted(ends_D, [done, done + len(ids)], side="right")
-            starts = np.concatenate([[0], ends_D])[first : last + 1] - done
+            starts = starts_D[first : last + 1] - done
             marked[starts[(starts >= 0) & (starts < len(ids))]] |= SENTENCE_START
             places = np.flatnonzero(marked & SENTENCE_START)
             tokens.write(ids)
