@@ -1,5 +1,6 @@
 """The directory lock with real processes: refusal, death of the owner, races; other machines by their file."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -276,3 +277,37 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="no room for run.lock.*free space"), claimed(tmp_path / "run", "pretune"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_flock_on_a_file_that_lost_its_name_counts_for_nothing(tmp_path, monkeypatch):
+    """The owner releases, and a rival claims, between this claimant's open and its flock."""
+    file, real, rivals = tmp_path / lock.NAME, lock.try_flock, contextlib.ExitStack()
+    file.write_bytes(stranger(lock._boot()).line(0))
+    met = []
+
+    def late(descriptor):
+        if not met:
+            met.append("rival")
+            file.unlink()
+            rivals.enter_context(claimed(tmp_path, "pretune rival"))
+        return real(descriptor)
+
+    monkeypatch.setattr(lock, "try_flock", late)
+    with rivals:
+        refused(tmp_path, "in use by pretune rival")
+
+
+def test_whoever_wrote_last_has_it_where_there_is_no_flock(tmp_path, monkeypatch, caplog):
+    """A rival that saw the same dead owner writes its name while this claimant settles."""
+    file, rival, sleep = tmp_path / lock.NAME, stranger("third-kernel", 7, "1" * 32), time.sleep
+    file.write_bytes(stranger().line(0))
+
+    def slow(seconds):
+        is_settling = seconds == QUICK.settle and b"pretune second" in file.read_bytes()
+        if is_settling and "process 7" not in caplog.text:
+            file.write_bytes(rival.line(0))
+        sleep(seconds)
+
+    monkeypatch.setattr(lock.time, "sleep", slow)
+    with claimed(tmp_path, "pretune second", pace=QUICK) as held:
+        assert "process 7 on elsewhere" in held.taken_over_from, "the rival died too, and was watched in its turn"
