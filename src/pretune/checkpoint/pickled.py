@@ -32,9 +32,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     _refuse_bombs(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # whatever torch's parser meets in hostile bytes, MemoryError included
+    except Exception as error:  # whatever torch's parser meets in hostile bytes, MemoryError included
         first = next(iter(str(error).strip().splitlines()), "")
         raise InputError(f"{path}: not read: it holds more than tensors, or is damaged ({first:.200})") from error
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
