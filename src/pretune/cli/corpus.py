@@ -53,7 +53,7 @@ def verify(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a corpus.")],
     as_json: Json = False,
 ) -> None:
-    """Hashes every file of a corpus again; a damaged one is named and the exit status is 1."""
+    """Hashes every file of a corpus again; a damaged one is named and the exit status is 1; 2 if it is the manifest."""
     from pretune.verbs.corpus import verify_corpus
 
     result = verify_corpus(directory)
