@@ -17,7 +17,7 @@ from pretune.core.strict_json import parse_object
 
 MAX_HEADER_BYTES = 100_000_000
 """The library's own limit."""
-TODO = "fetch or write it again"
+ADVICE = "fetch or write it again"
 BYTES = {
     **dict.fromkeys(["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3"], 1),
     **dict.fromkeys(["U16", "I16", "F16", "BF16"], 2),
@@ -54,14 +54,14 @@ def read_header(path: Path) -> dict[str, Entry]:
 
 
 def _wrong(path: Path, what: str) -> InputError:
-    return InputError(f"{path}: not a whole safetensors file ({what}): {TODO}")
+    return InputError(f"{path}: not a whole safetensors file ({what}): {ADVICE}")
 
 
 def _read_json(path: Path) -> tuple[dict[str, Any], int]:
     """The header's object, and how many bytes of data follow it."""
     try:
         if not path.is_file():
-            raise InputError(f"{path}: {'not an ordinary file' if path.exists() else 'missing'}: {TODO}")
+            raise InputError(f"{path}: {'not an ordinary file' if path.exists() else 'missing'}: {ADVICE}")
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -69,12 +69,12 @@ def _read_json(path: Path) -> tuple[dict[str, Any], int]:
                 raise _wrong(path, f"a header of {length:,} bytes in a file of {size:,}")
             raw = file.read(length)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error}): {TODO}") from error
+        raise InputError(f"{path}: cannot be read ({error}): {ADVICE}") from error
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _wrong(path, f"the header is no text: {error.reason} at byte {error.start}") from error
-    return parse_object(path, text, TODO), size - 8 - length
+    return parse_object(path, text, ADVICE), size - 8 - length
 
 
 def _entry(path: Path, name: str, value: Any) -> Entry:
