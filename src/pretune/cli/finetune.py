@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import AllowPickle, Assignments, Config, Json, Model, Out, Threads
+from pretune.cli.options import AllowPickle, Assignments, Config, DiskFull, Json, Model, Out, Threads
 from pretune.cli.output import emit
 
 
@@ -31,6 +31,7 @@ def finetune(
     config: Config = None,
     threads: Threads = None,
     allow_pickle: AllowPickle = False,
+    on_disk_full: DiskFull = "stop",
     as_json: Json = False,
 ) -> None:
     """Fine-tunes a model and scores it beside simple baselines."""
@@ -48,5 +49,6 @@ def finetune(
         settings=list(settings or []),
         threads=threads,
         allow_pickle=allow_pickle,
+        on_disk_full=on_disk_full,
     )
     emit(result, result["text"], as_json)

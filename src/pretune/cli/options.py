@@ -1,7 +1,7 @@
 """Options that several verbs share, declared once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,4 +31,8 @@ OnError = Annotated[
     typer.Option("--on-error", help="raise: stop at the first bad line. skip: leave it out and count it."),
 ]
 Column = Annotated[str, typer.Option("--column", help="Where jsonl, csv, tsv and parquet files keep the text.")]
+DiskFull = Annotated[
+    Literal["stop", "wait"],
+    typer.Option("--on-disk-full", help="stop: end the run, saying what is safe. wait: until there is room."),
+]
 Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads torch may use; default: all.")]

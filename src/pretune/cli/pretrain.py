@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import AllowPickle, Assignments, Config, Json, Out, Threads
+from pretune.cli.options import AllowPickle, Assignments, Config, DiskFull, Json, Out, Threads
 from pretune.cli.output import emit
 
 
@@ -27,6 +27,7 @@ def pretrain(
     config: Config = None,
     threads: Threads = None,
     allow_pickle: AllowPickle = False,
+    on_disk_full: DiskFull = "stop",
     as_json: Json = False,
 ) -> None:
     """Pre-trains a model; the same command continues an interrupted run."""
@@ -45,5 +46,6 @@ def pretrain(
         settings=assignments,
         threads=threads,
         allow_pickle=allow_pickle,
+        on_disk_full=on_disk_full,
     )
     emit(result, result["text"], as_json)

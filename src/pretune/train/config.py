@@ -65,7 +65,8 @@ class FitSettings(Settings):
     """
 
     free_at_resume: ClassVar[frozenset[str]] = frozenset(
-        {"save_every_steps", "evaluate_every_steps", "log_every_steps", "keep_checkpoints", "workers"}
+        {"save_every_steps", "save_every_minutes", "evaluate_every_steps", "log_every_steps", "keep_checkpoints"}
+        | {"workers", "on_non_finite", "max_skipped_steps", "spike_sigma", "spike_window"}
     )
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -96,6 +97,8 @@ class FitSettings(Settings):
     """auto is bf16 (autocast) on a CUDA device that has it, fp32 elsewhere."""
     save_every_steps: Annotated[int, Field(ge=1)] = 1000
     """A checkpoint is written after so many steps, and at the end."""
+    save_every_minutes: Annotated[float, Field(gt=0)] | None = 10.0
+    """A checkpoint is written at the latest so long after the one before; none: by steps only."""
     evaluate_every_steps: Annotated[int, Field(ge=1)] | None = None
     """Evaluation on held-out data after so many steps; none: the verb's choice."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
@@ -104,6 +107,14 @@ class FitSettings(Settings):
     """A line of metrics.jsonl after so many steps, and at the end."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that prepare batches; 0 is a thread. Order and content are the same for any number."""
+    on_non_finite: Literal["stop", "skip"] = "stop"
+    """A step whose loss or gradient is not finite never changes the weights: it ends the run, or is left out."""
+    max_skipped_steps: Annotated[int, Field(ge=0)] = 10
+    """With on_non_finite=skip: the run ends when more steps than this were left out."""
+    spike_sigma: Annotated[float, Field(gt=0)] | None = 6.0
+    """A loss so many standard deviations above the mean of the last ones is recorded with its samples; none: never."""
+    spike_window: Annotated[int, Field(ge=2)] = 100
+    """How many losses a spike is measured against."""
 
     @model_validator(mode="before")
     @classmethod

@@ -47,19 +47,19 @@ class Evaluate(Hook):
         self.shares_done = 0
 
     def on_step(self, run: Run) -> None:
-        if run.stopped or self._is_due(run):
+        """A signal may end this in `score`; nothing of the hook has changed then, and it is called again."""
+        shares = int(run.progress / self.every + 1e-9) if self.every is not None and self.every < 1 else 0
+        if run.stopped or shares > self.shares_done or self._is_due_by_steps(run):
             self._evaluate(run)
+        self.shares_done = shares
 
-    def _is_due(self, run: Run) -> bool:
-        if self.every is None:
-            return False
-        if self.every >= 1:
-            return run.step % int(self.every) == 0
-        shares, self.shares_done = self.shares_done, int(run.progress / self.every + 1e-9)
-        return self.shares_done > shares
+    def _is_due_by_steps(self, run: Run) -> bool:
+        return self.every is not None and self.every >= 1 and run.step % int(self.every) == 0
 
     def _evaluate(self, run: Run) -> None:
-        run.scores = dict(scored(run.model, self.score))
+        with run.signals.interruptible():
+            scores = dict(scored(run.model, self.score))
+        run.scores = scores
         run.log({"valid": run.scores})
         if self.metric is None:
             return

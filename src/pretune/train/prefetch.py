@@ -16,6 +16,11 @@ from typing import Protocol
 
 from pretune.core.errors import RunError
 from pretune.core.stream import Batch
+from pretune.train.signals import heed_only, held_back
+
+
+class WorkerDied(RunError):
+    """A process that prepares batches is gone."""
 
 
 class StepMaker(Protocol):
@@ -25,7 +30,7 @@ class StepMaker(Protocol):
 def prefetched(
     maker: StepMaker, start: int, end: int | None, progress_of: Callable[[int], float], workers: int
 ) -> Iterator[list[Batch]]:
-    """Steps start, start + 1, ... (before `end`). What a step raises is raised here; RunError when a worker dies."""
+    """Steps start, start + 1, ... (before `end`). What a step raises is raised here; WorkerDied when a worker does."""
     executor = _executor(maker, workers)
     ahead: deque[Future[list[Batch]]] = deque()
     following = start
@@ -33,26 +38,30 @@ def prefetched(
         while True:
             while len(ahead) < 2 + 2 * workers and (end is None or following < end):
                 progress = progress_of(following)
-                ahead.append(
-                    executor.submit(_prepare, following, progress)
-                    if workers
-                    else executor.submit(maker.step, following, progress)
-                )
+                ahead.append(_submitted(executor, maker, workers, following, progress))
                 following += 1
             if not ahead:
                 return
             yield ahead.popleft().result()
     except BrokenProcessPool as error:
-        raise RunError("a process that prepares batches died (out of memory?): try a smaller `workers`") from error
+        raise WorkerDied("a process that prepares batches died (out of memory?): try a smaller `workers`") from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(executor: Executor, maker: StepMaker, workers: int, step: int, progress: float) -> Future[list[Batch]]:
+    if workers == 0:
+        return executor.submit(maker.step, step, progress)
+    with held_back():  # the first call starts the processes
+        return executor.submit(_prepare, step, progress)
 
 
 def _executor(maker: StepMaker, workers: int) -> Executor:
     if workers == 0:
         return ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_adopt, initargs=(maker,))
+    with held_back():  # the queues start a process too, which keeps track of them
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_adopt, initargs=(maker,))
 
 
 _adopted: list[StepMaker] = []
@@ -61,6 +70,7 @@ _adopted: list[StepMaker] = []
 
 def _adopt(maker: StepMaker) -> None:
     _adopted[:] = [maker]
+    threading.Thread(target=heed_only, args=(os.getppid(),), daemon=True).start()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

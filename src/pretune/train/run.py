@@ -10,12 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from pretune.checkpoint.disk import STOP, OnFull
 from pretune.core.stream import Batch
 from pretune.train.config import FitSettings
 from pretune.train.feed import Feed
+from pretune.train.numbers import Numbers
 from pretune.train.optim import Optimizers
 from pretune.train.records import MetricsFile
 from pretune.train.schedule import multiplier
+from pretune.train.signals import Signals
 from pretune.train.step import Step
 
 NUM_RECENT = 100
@@ -85,7 +88,11 @@ class Report:
 
 @dataclass
 class Run:
-    """What hooks see. `step` counts finished steps; `loss`, `losses`, `lr`, `grad_norm` are those of the last one."""
+    """What hooks see. `step` counts finished steps; `loss`, `losses`, `lr`, `grad_norm` are those of the last one.
+
+    hooks_due: how many hooks, the last ones, have not had their `on_step` of this step; a run that was interrupted in
+    an evaluation makes up for it when it continues. saved: (step, hooks_due) of the newest checkpoint.
+    """
 
     module: Step
     feed: Feed
@@ -109,6 +116,14 @@ class Run:
     resumed_from: int | None = None
     notes: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    hooks_due: int = 0
+    saved: tuple[int, int] = (0, 0)
+    on_full: OnFull = STOP
+    saved_at: float = field(default_factory=time.monotonic)
+    signals: Signals = field(default_factory=Signals)
+
+    def __post_init__(self) -> None:
+        self.numbers = Numbers(self.settings.spike_window, self.settings.spike_sigma)
 
     @property
     def model(self) -> nn.Module:
@@ -156,6 +171,8 @@ class Run:
             "tally": asdict(self.tally),
             "recent": list(self.recent),
             "stopped": self.stopped,
+            "hooks_due": self.hooks_due,
+            "numbers": self.numbers.state_dict(),
             "settings": self.settings.model_dump(mode="json"),
             "data": self.feed.state(self.step),
         }
@@ -168,6 +185,9 @@ class Run:
         self.tally = Tally(**state["tally"])
         self.recent.extend(state["recent"])
         self.stopped = state["stopped"]
+        self.hooks_due = state["hooks_due"]
+        self.saved = self.step, self.hooks_due
+        self.numbers.load_state_dict(state["numbers"])
 
     def report(self) -> Report:
         assert self.stopped is not None
@@ -179,7 +199,7 @@ class Run:
             seconds=self.seconds,
             training_seconds=self.training_seconds,
             tokens_per_second=self.tally.tokens / max(self.training_seconds, 1e-9),
-            loss=means.pop("total"),
+            loss=means.pop("total", float("nan")),
             losses=means,
             squared_lengths=self.tally.squared_lengths,
             predictions=self.tally.predictions,
@@ -188,5 +208,5 @@ class Run:
             stopped=self.stopped,
             best=self.best,
             resumed_from=self.resumed_from,
-            notes=tuple(self.notes),
+            notes=(*self.notes, *self.numbers.notes()),
         )

@@ -7,21 +7,18 @@ losses have different counts; dividing afterwards does not.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pretune.core.errors import RunError
 from pretune.core.loss import total
 from pretune.core.protocols import Criterion
 from pretune.core.randomness import derive_seed
 from pretune.core.stream import Batch
-
-MAX_NAMED = 20
+from pretune.train.numbers import NonFinite
 
 
 class Step(nn.Module):
@@ -61,16 +58,19 @@ def gradients(
     place: tuple[int, int, int],
     device: torch.device,
     autocast: torch.dtype | None,
+    before_each: Callable[[], object] = lambda: None,
 ) -> Gradients:
     """Accumulates the gradients of a step; the caller zeroes them before and clips them after.
 
     place: (seed, step, rank), from which dropout is reseeded in every micro-batch.
-    Raises RunError for a loss or a gradient that is not finite, naming the documents; the weights are untouched then.
+    before_each: called before each micro-batch; the step is given up if it raises.
+    Raises NonFinite for a loss or a gradient that is not finite, naming the documents; the weights are untouched then.
     """
     counts = sum_counts(step.criterion, batches)
     seed, number, rank = place
     rows = []
     for index, batch in enumerate(batches):
+        before_each()
         torch.manual_seed(derive_seed(seed, "dropout", number, index, rank))
         with torch.autocast(device.type, autocast or torch.bfloat16, enabled=autocast is not None):
             loss, sums = step(batch.to(device), counts)
@@ -106,13 +106,10 @@ def _refuse_non_finite(
     else:
         what = f"the gradient is not finite (norm {norm})"
     culprits = [batches[index] for index in bad] if bad else list(batches)
-    raise RunError(f"step {step + 1}: {what}; {_documents(culprits)}; stopped before the weights were changed")
+    raise NonFinite(step + 1, what, documents_of(culprits))
 
 
-def _documents(batches: Sequence[Batch]) -> str:
-    origins: list[Any] = [batch.origin_E for batch in batches if batch.origin_E is not None]
-    if not origins:
-        return "the batch does not say which documents it is made of"
-    numbers = np.unique(np.concatenate(origins)).tolist()
-    more = f" and {len(numbers) - MAX_NAMED} more" if len(numbers) > MAX_NAMED else ""
-    return f"documents in the batch: {', '.join(map(str, numbers[:MAX_NAMED]))}{more}"
+def documents_of(batches: Sequence[Batch]) -> list[int]:
+    """Numbers of the documents that batches are made of, ascending; empty where they do not say."""
+    origins = [np.asarray(batch.origin_E) for batch in batches if batch.origin_E is not None]
+    return np.unique(np.concatenate(origins)).tolist() if origins else []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pretune.checkpoint.bundle import Bundle
-from pretune.checkpoint.disk import OnDiskFull
+from pretune.checkpoint.disk import OnDiskFull, OnFull
 from pretune.core.hooks import Hook
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.outcome import Outcome, compare_sums, sentences
@@ -57,16 +57,15 @@ def finetune(
     bound = open_task(task, resolved.task).fit_labels(rows["train"])
     for part in rows.keys() - {"train"}:
         bound.check(rows[part])
-    seed, heads, start = resolved.seed, [bound.head_spec], records.origin(model)
+    seed, heads = resolved.seed, [bound.head_spec]
     bundle = Bundle.load(model, tokenizer=tokenizer, heads=heads, seed=seed, allow_pickle=allow_pickle)
+    start = records.origin(model)
     files = {"--train": train, "--valid": valid, "--test": test}
+    options = {"--model": model, "--tokenizer": tokenizer, **files, "--out": out, "--config": config}
+    words = ["finetune", task, *(["--allow-pickle"] if allow_pickle else [])]
     facts = {
         "verb": "finetune",
-        "command": records.command(
-            ["finetune", task, *(["--allow-pickle"] if allow_pickle else [])],
-            {"--model": model, "--tokenizer": tokenizer, **files, "--out": out, "--config": config},
-            settings,
-        ),
+        "command": records.command(words, options, settings),
         "task": task,
         "model": str(model),
         "start": start,
@@ -78,11 +77,28 @@ def finetune(
     }
     started = {"task": task, "model": start["sha256"] or start["name"]}
     shown = [records.WriteRun(out / "run.yaml", facts, started), ShowProgress("fine-tuning"), *hooks]
-    held_out, where = rows.get("valid"), {"out": out, "device": device, "on_disk_full": on_disk_full}
-    tuned = tune(bundle, task, bound, rows["train"], resolved, valid=held_out, hooks=shown, **where)
-    tuned.bundle.save(out / "model")
-    tested = tuned.evaluate(rows["test"], resolved.max_length) if "test" in rows else None
-    metrics, outcomes = _metrics(facts, tuned, tested, rows, resolved)
+    tuned = tune(
+        *(bundle, task, bound, rows["train"], resolved),
+        valid=rows.get("valid"),
+        out=out,
+        hooks=shown,
+        device=device,
+        on_disk_full=on_disk_full,
+    )
+    tuned.bundle.save(out / "model", on_full=OnFull(on_disk_full))
+    return _results(out, facts, tuned, rows, resolved)
+
+
+def _results(
+    out: Path,
+    facts: Mapping[str, Any],
+    tuned: Tuned,
+    rows: Mapping[str, Sequence[Record]],
+    settings: FinetuneSettings,
+) -> dict[str, Any]:
+    """Scores the test file, writes metrics.json and the pages, and returns what the verb does."""
+    tested = tuned.evaluate(rows["test"], settings.max_length) if "test" in rows else None
+    metrics, outcomes = _metrics(facts, tuned, tested, rows, settings)
     records.write_json(out / "metrics.json", metrics)
     curve = pages.read_curve(out / "metrics.jsonl")
     pages.write_pages(

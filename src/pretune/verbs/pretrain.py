@@ -16,6 +16,7 @@ from torch import nn
 
 from pretune.adapt.adaptation import count_parameters
 from pretune.checkpoint.bundle import Bundle
+from pretune.checkpoint.disk import OnDiskFull, OnFull
 from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
 from pretune.core.pack import cut_by_tokens, pack
@@ -75,6 +76,7 @@ def pretrain(
     threads: int | None = None,
     hooks: Sequence[Hook] = (),
     allow_pickle: bool = False,
+    on_disk_full: OnDiskFull = "stop",
 ) -> dict[str, Any]:
     """Pre-trains a model and returns what metrics.json holds.
 
@@ -110,11 +112,11 @@ def pretrain(
     started = {"recipe": facts["recipe"], "init": start.get("sha256") or init}
     evaluate = Evaluate(validation, every=resolved.evaluate_every_steps or 0.1)
     shown = [records.WriteRun(out / "run.yaml", facts, started), evaluate, ShowProgress("pre-training"), *hooks]
-    report = fit(bundle.model, objective, feed, resolved, shown, out=out, device=device)
+    report = fit(bundle.model, objective, feed, resolved, shown, out=out, device=device, on_disk_full=on_disk_full)
     valid_losses = scored(bundle.model, validation)
     if not math.isfinite(valid_losses["loss"]):
         raise RunError(f"the validation loss is not finite: training has diverged; remove {out} and lower optimizer.lr")
-    bundle.save(out / "model")
+    bundle.save(out / "model", on_full=OnFull(on_disk_full))
     metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, resolved, device)
     records.write_json(out / "metrics.json", metrics)
     pages.write_pages(

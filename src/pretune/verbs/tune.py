@@ -10,6 +10,7 @@ from typing import Any
 
 from pretune.adapt.adaptation import Parameters, count_parameters, open_adaptation
 from pretune.checkpoint.bundle import Bundle
+from pretune.checkpoint.disk import OnDiskFull
 from pretune.core.errors import InputError
 from pretune.core.hooks import Hook
 from pretune.tasks.run import Evaluation, evaluate_source
@@ -54,6 +55,7 @@ def tune(
     out: Path | None = None,
     hooks: Sequence[Hook] = (),
     device: str = "cpu",
+    on_disk_full: OnDiskFull = "stop",
 ) -> Tuned:
     """Trains `bundle`, which has the task's head, in place. task: bound to the labels of `train`; name: its own.
 
@@ -74,7 +76,8 @@ def tune(
         task.check(valid)
         held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
         watching.append(_evaluation(held_out, settings))
-    report = fit(model, task, make_feed([source], settings), settings, [*watching, *hooks], out=out, device=device)
+    feed, hooks = make_feed([source], settings), [*watching, *hooks]
+    report = fit(model, task, feed, settings, hooks, out=out, device=device, on_disk_full=on_disk_full)
     task = task.finish(model)
     if valid is not None:  # of the model as it will be saved, so that `evaluate` repeats the figures
         held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
