@@ -180,3 +180,15 @@ def test_another_corpus_or_tokenizer_is_refused(small, stopped, tmp_path):
         assert f"corpus was {small.file('corpus')} (fingerprint" in ended.err
         assert f"is now {tmp_path / name} (fingerprint" in ended.err
         assert ("tokenizer was (fingerprint" in ended.err) == (name == "c2")
+
+
+def test_another_validation_file_is_refused(small, tmp_path):
+    """It chooses the best weights, so a run that goes on with another one would not be the same run."""
+    small.straight("finetune")
+    lines = small.file("valid.csv").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "valid.csv").write_text("".join(lines[:-1]), "utf-8")
+    words = small.finetune(small.file("straight-finetune"))
+    changed = [tmp_path / "valid.csv" if word == small.file("valid.csv") else word for word in words]
+    ended = small.crashes.run(changed)
+    assert ended.status == 2
+    assert f"valid file was {small.file('valid.csv')} (fingerprint" in ended.err
