@@ -2,6 +2,7 @@
 
 main.py        the `pretune` command: registers the verbs, turns errors into messages and exit statuses
 options.py     options that several verbs share
+torchrun.py    what a command started by torchrun must know
 output.py      results as text, or as one JSON object on standard output
 quickstart.py  pretune quickstart
 tokenizer.py   pretune tokenizer train

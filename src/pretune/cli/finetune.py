@@ -7,6 +7,7 @@ import typer
 
 from pretune.cli.options import AllowPickle, Assignments, Config, DiskFull, Json, Model, Out, Threads
 from pretune.cli.output import emit
+from pretune.cli.torchrun import warn_of_restarts
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +38,7 @@ def finetune(
     """Fine-tunes a model and scores it beside simple baselines."""
     from pretune.verbs.finetune import finetune as run
 
+    warn_of_restarts()
     result = run(
         task,
         model=model,
@@ -51,4 +53,4 @@ def finetune(
         allow_pickle=allow_pickle,
         on_disk_full=on_disk_full,
     )
-    emit(result, result["text"], as_json)
+    emit(result, result.get("text", ""), as_json)

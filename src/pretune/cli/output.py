@@ -12,8 +12,12 @@ from pretune.core.finite import finite
 
 
 def emit(result: Mapping[str, Any], text: str, as_json: bool) -> None:
-    """Prints one or the other. Progress never goes to standard output, so `--json` is all that stands there."""
-    print(json.dumps(finite(result), ensure_ascii=False) if as_json else text)
+    """Prints one or the other. Progress never goes to standard output, so `--json` is all that stands there.
+
+    An empty result is that of a process that only helped another to train: nothing is printed.
+    """
+    if result:
+        print(json.dumps(finite(result), ensure_ascii=False) if as_json else text)
 
 
 def emit_lines(rows: Iterable[Any], out: Path | None = None) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from pretune.cli.options import AllowPickle, Assignments, Config, DiskFull, Json, Out, Threads
 from pretune.cli.output import emit
+from pretune.cli.torchrun import warn_of_restarts
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +34,7 @@ def pretrain(
     """Pre-trains a model; the same command continues an interrupted run."""
     from pretune.verbs.pretrain import pretrain as run
 
+    warn_of_restarts()
     assignments = list(settings or [])
     if recipe is not None and "=" in recipe:
         assignments.insert(0, recipe)
@@ -48,4 +50,4 @@ def pretrain(
         allow_pickle=allow_pickle,
         on_disk_full=on_disk_full,
     )
-    emit(result, result["text"], as_json)
+    emit(result, result.get("text", ""), as_json)

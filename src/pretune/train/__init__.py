@@ -10,6 +10,11 @@ step.py         model and criterion as one module; gradients of a step, counts f
 numbers.py      steps that are not finite, spikes of the loss
 signals.py      SIGTERM, SIGUSR1 and SIGINT: save and leave
 preflight.py    whether checkpoints and model will fit on the disk
+distribute.py   the processes of a job and what they tell each other, without pickle
+shards.py       whole tensors and the parts of them that this process has
+parallel.py     model and criterion spread over the processes: DDP, FSDP2
+agreement.py    what the processes agree on before each step
+joint.py        the gradients of a step that several processes take together
 run.py          Run, the live state that hooks see; Tally; Report
 loop.py         fit: the loop, saving and resuming
 records.py      metrics.jsonl

@@ -66,7 +66,7 @@ class FitSettings(Settings):
 
     free_at_resume: ClassVar[frozenset[str]] = frozenset(
         {"save_every_steps", "save_every_minutes", "evaluate_every_steps", "log_every_steps", "keep_checkpoints"}
-        | {"workers", "on_non_finite", "max_skipped_steps", "spike_sigma", "spike_window"}
+        | {"workers", "distribution", "on_non_finite", "max_skipped_steps", "spike_sigma", "spike_window"}
     )
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -107,6 +107,8 @@ class FitSettings(Settings):
     """A line of metrics.jsonl after so many steps, and at the end."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that prepare batches; 0 is a thread. Order and content are the same for any number."""
+    distribution: Literal["ddp", "fsdp"] = "ddp"
+    """Of several processes each has a copy of the model (ddp), or a share of every parameter (fsdp: less memory)."""
     on_non_finite: Literal["stop", "skip"] = "stop"
     """A step whose loss or gradient is not finite never changes the weights: it ends the run, or is left out."""
     max_skipped_steps: Annotated[int, Field(ge=0)] = 10

@@ -13,23 +13,34 @@ POUNDS_PER_KWH = 0.954
 KG_PER_POUND = 0.45359237
 
 
-def average_watts(given: float | None, device: str) -> tuple[float, str]:
+def average_watts(given: float | None, device: str, num_processes: int = 1, num_machines: int = 1) -> tuple[float, str]:
     """Average power of a run and how it is known: as given, else a guess for a CPU, or the limit of the GPU's power.
+
+    Given or guessed for a processor it is that of a machine, of GPUs that of one, and each process has one.
 
     >>> average_watts(None, "cpu")
     (65.0, 'a guess for a processor: give yours with watts=...')
     """
     if given is not None:
-        return given, "the setting `watts`"
+        return given * num_machines, "the setting `watts`" + _each(num_machines, "machines")
     if not device.startswith("cuda"):
-        return CPU_WATTS, "a guess for a processor: give yours with watts=..."
+        source = "a guess for a processor: give yours with watts=..."
+        return CPU_WATTS * num_machines, source + _each(num_machines, "machines")
     number = device.partition(":")[2] or "0"
     query = ["nvidia-smi", f"--id={number}", "--query-gpu=power.limit", "--format=csv,noheader,nounits"]
     try:
         told = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
-        return float(told.splitlines()[0]), "the limit of the GPU's power, as nvidia-smi says, without the rest"
+        watts, source = (
+            float(told.splitlines()[0]),
+            "the limit of the GPU's power, as nvidia-smi says, without the rest",
+        )
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return GPU_WATTS, "a guess for a GPU: give yours with watts=..."
+        watts, source = GPU_WATTS, "a guess for a GPU: give yours with watts=..."
+    return watts * num_processes, source + _each(num_processes, "GPUs")
+
+
+def _each(number: int, what: str) -> str:
+    return f", for each of {number} {what}" if number > 1 else ""
 
 
 def energy_kwh(watts: float, seconds: float, pue: float = PUE) -> float:

@@ -21,6 +21,7 @@ class Evaluate(Hook):
     model has these weights when `fit` returns. None: nothing is selected, the last weights stay.
     patience: so many evaluations in a row without a better score end the run.
     A score that is not a number never counts as better. The best weights travel in checkpoints.
+    Of several processes each scores everything, and the figures of process 0 count.
     """
 
     def __init__(
@@ -46,6 +47,11 @@ class Evaluate(Hook):
         self.num_without = 0
         self.shares_done = 0
 
+    def on_start(self, run: Run) -> None:
+        """The best weights are kept whole by process 0 alone, also those of a checkpoint."""
+        if not run.is_first:
+            self.best_weights = {}
+
     def on_step(self, run: Run) -> None:
         """A signal may end this in `score`; nothing of the hook has changed then, and it is called again."""
         shares = int(run.progress / self.every + 1e-9) if self.every is not None and self.every < 1 else 0
@@ -58,7 +64,7 @@ class Evaluate(Hook):
 
     def _evaluate(self, run: Run) -> None:
         with run.signals.interruptible():
-            scores = dict(scored(run.model, self.score))
+            scores = run.scored(lambda model: scored(model, self.score))
         run.scores = scores
         run.log({"valid": run.scores})
         if self.metric is None:
@@ -68,7 +74,7 @@ class Evaluate(Hook):
         value = run.scores[self.metric]
         if math.isfinite(value) and (self.best is None or self.sign * value > self.sign * self.best.score):
             self.best = run.best = Best(run.step, self.metric, value, run.scores)
-            self.best_weights = _copied(run.model)
+            self.best_weights = run.weights()
             self.num_without = 0
         else:
             self.num_without += 1
@@ -78,7 +84,7 @@ class Evaluate(Hook):
     def on_end(self, run: Run) -> None:
         if self.best is not None:
             run.best = self.best
-            run.model.load_state_dict(self.best_weights)
+            run.load_weights(self.best_weights)
 
     def state_dict(self) -> dict[str, Any]:
         best = None if self.best is None else vars(self.best)
@@ -102,15 +108,3 @@ def scored(model: nn.Module, score: Score) -> Mapping[str, float]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _copied(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights on the CPU; tied ones are copied once."""
-    copies: dict[tuple[int, tuple[int, ...]], Tensor] = {}
-    weights: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict().items():
-        place = (tensor.data_ptr(), tuple(tensor.shape))
-        if place not in copies:
-            copies[place] = tensor.detach().to("cpu", copy=True)
-        weights[name] = copies[place]
-    return weights

@@ -10,11 +10,14 @@ run has bit by bit the weights of an uninterrupted one (same machine, torch and 
 """
 
 import logging
+import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,15 +28,19 @@ from pretune.core.hooks import Hook
 from pretune.core.protocols import Criterion
 from pretune.core.stream import Batch
 from pretune.train.config import FitSettings
+from pretune.train.distribute import ALONE, Processes, is_lost
 from pretune.train.feed import Feed
+from pretune.train.joint import joint_gradients
 from pretune.train.numbers import NonFinite, all_finite
 from pretune.train.optim import build_optimizers
+from pretune.train.parallel import Parallel
 from pretune.train.prefetch import WorkerDied
 from pretune.train.preflight import require_room
 from pretune.train.records import MetricsFile
-from pretune.train.run import Report, Run
+from pretune.train.run import Report, Run, amounts
+from pretune.train.shards import part, receive_all, share_state
 from pretune.train.signals import Interrupted, Stopped
-from pretune.train.step import Step, clip, documents_of, gradients
+from pretune.train.step import Step, clip, documents_of, gradients, sum_counts
 
 log = logging.getLogger(__name__)
 
@@ -48,29 +55,49 @@ def fit(
     out: Path | str | None = None,
     device: torch.device | str = "cpu",
     on_disk_full: OnDiskFull = "stop",
+    processes: Processes = ALONE,
 ) -> Report:
     """Trains `model` in place on `feed` until the run's budget is used up or a hook stops it.
 
     out: the run's directory, for checkpoints and metrics.jsonl; None keeps nothing on disk.
     on_disk_full: "wait" waits for room and goes on.
+    processes: those that train together (`distribute.join`), each with its slices of the feed. All get the same report
+    and the same weights; process 0 alone writes. Hooks run in all of them, and what they keep in a checkpoint is
+    process 0's. With `distribution=fsdp` hooks see a sharded copy of the model, until the end.
     Raises RunError for a loss or gradient that is not finite, a checkpoint that cannot be written, or when every
     checkpoint of the run is damaged; InputError when `out` holds a run with other settings, data or model.
     """
     device = torch.device(device)
-    model.to(device)
-    optimizers = build_optimizers(model, settings.optimizer)
-    run = Run(Step(model, criterion), feed, settings, optimizers, device)
-    if out is not None:
-        run.out = Path(out)
+    if (feed.rank, feed.world) != (processes.rank, processes.world):
+        raise ValueError(f"a feed for process {feed.rank} of {feed.world}, in {processes.rank} of {processes.world}")
+    folder = None if out is None else Path(out)
+    try:
+        if processes.world == 1 or settings.distribution == "ddp":
+            model.to(device)
+        parallel = Parallel(Step(model, criterion), processes, settings.distribution)
+        run = Run(parallel, feed, settings, build_optimizers(parallel.model, settings.optimizer), device, folder)
+        _run(run, hooks, on_disk_full)
+        parallel.finish(device)
+    except RuntimeError as error:
+        if processes.world == 1 or not is_lost(error):
+            raise
+        what = str(error).splitlines()[0][:200]
+        raise RunError(f"a process of this job died ({what}); {_safe_on_disk(folder)}") from error
+    return run.report()
+
+
+def _run(run: Run, hooks: Sequence[Hook], on_disk_full: OnDiskFull) -> None:
+    if run.out is not None:
         run.on_full = OnFull(on_disk_full, lambda: run.signals.received is not None)
-        run.metrics = MetricsFile(run.out / "metrics.jsonl", run.on_full)
         _resume(run, hooks)
         if run.stopped is None:
-            require_room(run, hooks, on_full=on_disk_full)
-        run.metrics.open_after(run.step)
+            run.processes.on_first(lambda: require_room(run, hooks, on_full=on_disk_full))
+        if run.is_first:
+            run.metrics = MetricsFile(run.out / "metrics.jsonl", run.on_full)
+            run.metrics.open_after(run.step)
     _ = run.multiplier  # a schedule that does not fit the run is refused before the first step
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
             for hook in hooks:
                 hook.on_start(run)
             if run.stopped is None or run.hooks_due:
@@ -80,7 +107,6 @@ def fit(
     finally:
         if run.metrics is not None:
             run.metrics.close()
-    return run.report()
 
 
 def _train(run: Run, hooks: Sequence[Hook]) -> None:
@@ -90,18 +116,32 @@ def _train(run: Run, hooks: Sequence[Hook]) -> None:
         with run.signals:
             _after_step(run, hooks)
             while not run.stopped:
-                _take_step(run, next(steps))
-                run.hooks_due = len(hooks)
+                batches = next(steps)
+                _agree(run, batches)
+                if not run.stopped:
+                    _take_step(run, batches)
+                    run.hooks_due = len(hooks)
                 _after_step(run, hooks)
-    except Interrupted as signal:
+    except Interrupted as how:
         save(run, hooks)
-        what = f"{_safe_on_disk(run)}; the same command continues the run"
-        raise Stopped(str(signal), f"after step {run.step}: {what}") from None
+        what = f"{_safe_on_disk(run.out)}; the same command continues the run"
+        raise Stopped(str(how), f"after step {run.step}: {what}") from None
     except WorkerDied as error:
-        save(run, hooks)
-        raise RunError(f"{error}; {_safe_on_disk(run)}") from error
+        if run.processes.world == 1:  # of several, the others are in the middle of a step and cannot help to save
+            save(run, hooks)
+        raise RunError(f"{error}; {_safe_on_disk(run.out)}") from error
     finally:
         steps.close()  # type: ignore[attr-defined]
+
+
+def _agree(run: Run, batches: Sequence[Batch]) -> None:
+    """All processes learn what the next step consists of, and whether anyone wants to leave before it."""
+    counts = {f"count/{name}": count for name, count in sum_counts(run.parallel.step.criterion, batches).items()}
+    told = run.agree({"batches": len(batches)} | amounts(batches) | counts)
+    if number := int(told.max("signal")):
+        raise Interrupted(signal.Signals(number).name)
+    if run.stopped and run.step % run.settings.log_every_steps:
+        _log_step(run)
 
 
 def _after_step(run: Run, hooks: Sequence[Hook]) -> None:
@@ -118,13 +158,14 @@ def _save_is_due(run: Run) -> bool:
     if run.saved[0] == run.step:
         return run.saved[1] != run.hooks_due
     minutes = run.settings.save_every_minutes
-    late = minutes is not None and time.monotonic() - run.saved_at >= 60 * minutes
+    late = minutes is not None and run.unsaved_seconds >= 60 * minutes
     return late or run.stopped is not None or run.step % run.settings.save_every_steps == 0
 
 
 def _take_step(run: Run, batches: Sequence[Batch]) -> None:
     """One optimizer step; one whose numbers are not finite is counted, but leaves the weights as they are."""
     started = time.perf_counter()
+    assert run.told is not None
     multiplier = run.multiplier
     run.optimizers.zero_grad()
     parameters = run.optimizers.parameters
@@ -132,7 +173,13 @@ def _take_step(run: Run, batches: Sequence[Batch]) -> None:
     autocast = autocast_dtype(run.settings.precision, run.device)
     bad: NonFinite | None = None
     try:
-        result = gradients(run.module, parameters, batches, place, run.device, autocast, run.signals.check)
+        if run.processes.world == 1:
+            check = run.signals.check
+            result = gradients(run.parallel.step, parameters, batches, place, run.device, autocast, check)
+        else:
+            counts, most = run.told.sums("count/"), int(run.told.max("batches"))
+            rounds = run.parallel.num_rounds(len(batches), most)
+            result = joint_gradients(run.parallel, parameters, batches, counts, rounds, place, run.device, autocast)
     except NonFinite as error:
         _stop_or_skip(run, bad := error)
     else:
@@ -141,7 +188,7 @@ def _take_step(run: Run, batches: Sequence[Batch]) -> None:
         run.loss, run.losses, run.grad_norm = result.loss, result.losses, result.norm
         run.recent.append({"total": result.loss} | result.losses)
     before = run.tally.tokens
-    run.tally.add(batches)
+    run.tally.add(run.told)
     run.step += 1
     run.lr = run.settings.optimizer.lr * multiplier
     seconds = time.perf_counter() - started
@@ -155,27 +202,30 @@ def _stop_or_skip(run: Run, error: NonFinite) -> None:
     limit = run.settings.max_skipped_steps if run.settings.on_non_finite == "skip" else 0
     if run.numbers.num_skipped >= limit:
         todo = f"{limit} were left out before" if limit else "on_non_finite=skip would leave it out"
-        raise RunError(f"{error}; stopped before the weights were changed; {_safe_on_disk(run)}; {todo}") from error
+        raise RunError(f"{error}; stopped before the weights were changed; {_safe_on_disk(run.out)}; {todo}") from error
     run.numbers.num_skipped += 1
 
 
 def _record_step(run: Run, batches: Sequence[Batch], bad: NonFinite | None) -> None:
     """Lines of metrics.jsonl: a step left out or a spike at once with its samples, an ordinary step where it is due."""
-    samples = {"samples": [[place.epoch, place.number] for place in run.feed.places(run.step - 1)]}
+    places = replace(run.feed, rank=0, world=1).places(run.step - 1)
+    samples = {"samples": [[place.epoch, place.number] for place in places]}
     if bad is not None:
         run.log({"event": "skipped", "what": bad.what, "documents": bad.documents} | samples)
         return
     if spike := run.numbers.spike(run.loss):
-        run.log({"event": "spike"} | spike | {"documents": documents_of(batches)} | samples)
+        everybodys = run.processes.gather_json(documents_of(batches))
+        documents = sorted({number for numbers in everybodys for number in numbers})
+        run.log({"event": "spike"} | spike | {"documents": documents} | samples)
     if run.stopped or run.step % run.settings.log_every_steps == 0:
         _log_step(run)
 
 
 def _note_end(run: Run) -> None:
     if run.num_steps is not None and run.step >= run.num_steps:
-        run.stop("steps")
+        run.stopped = run.stopped or "steps"
     elif run.progress >= 1:
-        run.stop("seconds")
+        run.stopped = run.stopped or "seconds"
 
 
 def _log_step(run: Run) -> None:
@@ -199,24 +249,25 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 
 def save(run: Run, hooks: Sequence[Hook]) -> None:
-    """Writes a checkpoint of the run as it stands between two steps, if it has a directory."""
+    """Writes a checkpoint of the run as it stands between two steps, if it has a directory. Collective."""
     if run.out is None or run.saved == (run.step, run.hooks_due):
         return
-    if not all_finite(run.optimizers.parameters):
+    finite = all_finite([part(parameter) for parameter in run.optimizers.parameters])
+    if not run.processes.gather(np.array([float(finite)])).all():
         what = "the weights are not finite any more: training has diverged, lower optimizer.lr"
-        raise RunError(f"step {run.step}: {what}; {_safe_on_disk(run)}")
+        raise RunError(f"step {run.step}: {what}; {_safe_on_disk(run.out)}")
     for hook in hooks:
         hook.on_save(run)
-    assert run.metrics is not None
-    run.metrics.sync()
+    if run.metrics is not None:
+        run.metrics.sync()
     state = {
-        "model": run.model.state_dict(),
-        "optimizer": run.optimizers.state_dict(),
+        "model": run.model.state_dict() if run.processes.world == 1 else run.weights(),
+        "optimizer": run.optimizers.state_dict(keep=run.is_first),
         "hooks": {name: hook.state_dict() for name, hook in _named(hooks).items()},
         "run": run.state_dict(),
     }
-    keep = run.settings.keep_checkpoints
-    store.save(run.out / "checkpoints", run.step, state, keep=keep, on_full=run.on_full)
+    directory, keep = run.out / "checkpoints", run.settings.keep_checkpoints
+    run.processes.on_first(lambda: str(store.save(directory, run.step, state, keep=keep, on_full=run.on_full)))
     run.saved, run.saved_at = (run.step, run.hooks_due), time.monotonic()
 
 
@@ -230,7 +281,16 @@ def _named(hooks: Sequence[Hook]) -> dict[str, Hook]:
 
 
 def _resume(run: Run, hooks: Sequence[Hook]) -> None:
-    """Continues from the last good checkpoint, if there is one."""
+    """Continues from the last good checkpoint, if there is one. Process 0 reads it and hands it out."""
+    read: list[dict[str, Any]] = []
+    notes = run.processes.on_first(lambda: _read_checkpoint(run, read))
+    run.notes.extend(notes)
+    if state := share_state(run.processes, read[0] if read else None):
+        _load(run, hooks, state)
+
+
+def _read_checkpoint(run: Run, read: list[dict[str, Any]]) -> list[str]:
+    """Puts the last good checkpoint's state into `read`, if there is one. Returns what the user should know."""
     assert run.out is not None
     directory = run.out / "checkpoints"
     found = store.latest(directory)
@@ -238,18 +298,19 @@ def _resume(run: Run, hooks: Sequence[Hook]) -> None:
         reasons = "; ".join(f"{damage.path.name}: {damage.reason}" for damage in found.damaged)
         raise RunError(f"no checkpoint in {directory} is usable ({reasons}): remove {directory} to begin anew")
     if found.path is None:
-        return
+        return []
     state = store.load(found.path)
     _check_settings(run.settings, state["run"]["settings"], run.out)
     run.feed.check(state["run"]["data"], found.step)
+    notes = []
     for damage in found.damaged:
         aside = store.set_aside(damage)
         what = f"checkpoint {damage.path} is damaged ({damage.reason}) and was set aside as {aside.name}"
-        note = f"{what}; continuing from step {found.step}"
-        log.warning(note)
-        run.notes.append(note)
-    _load(run, hooks, state)
+        notes.append(f"{what}; continuing from step {found.step}")
+        log.warning(notes[-1])
     store.tidy(directory, run.settings.keep_checkpoints)
+    read.append(state)
+    return notes
 
 
 def _check_settings(settings: FitSettings, saved: dict[str, Any], out: Path) -> None:
@@ -262,12 +323,12 @@ def _check_settings(settings: FitSettings, saved: dict[str, Any], out: Path) -> 
 
 def _load(run: Run, hooks: Sequence[Hook], state: dict[str, Any]) -> None:
     try:
-        run.model.load_state_dict(state["model"])
+        run.parallel.load(state["model"])
     except RuntimeError as error:
         raise InputError(f"{run.out} holds a run of another model: {error}") from error
-    run.optimizers.load_state_dict(state["optimizer"])
+    run.optimizers.load_state_dict(state["optimizer"], run.processes.broadcast)
     named = _named(hooks)
-    for name, hook_state in state["hooks"].items():
+    for name, hook_state in receive_all(run.processes, state["hooks"]).items():
         if name in named:
             named[name].load_state_dict(hook_state)
         elif hook_state:
@@ -275,6 +336,6 @@ def _load(run: Run, hooks: Sequence[Hook], state: dict[str, Any]) -> None:
     run.load_state_dict(state["run"])
 
 
-def _safe_on_disk(run: Run) -> str:
-    kept = store.checkpoints(run.out / "checkpoints") if run.out is not None else []
+def _safe_on_disk(out: Path | None) -> str:
+    kept = store.checkpoints(out / "checkpoints") if out is not None else []
     return f"{kept[0][1]} is safe" if kept else "no checkpoint was written before"

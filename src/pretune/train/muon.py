@@ -7,8 +7,10 @@ AdamW's, so that one learning rate and one weight decay serve both optimizers an
 
 A fused matrix (queries, keys and values in one; gate and value of a GLU) is orthogonalised part by part along its rows.
 Matrices of one shape, transposed where needed, are orthogonalised in one batched product: on CPU most hidden matrices
-are small. fp32 on CPU, where bf16 products are slow, bf16 on CUDA as published. Vectors, embeddings and heads are not
-for Muon (`optim.py` gives them to AdamW).
+are small. Of a sharded parameter (FSDP2) the direction is gathered, orthogonalised whole in every process, and each
+adds its own rows; for this as many matrices are taken at a time as stay below MAX_ELEMENTS. fp32 on CPU, where bf16
+products are slow, bf16 on CUDA as published. Vectors, embeddings and heads are not for Muon (`optim.py` gives them to
+AdamW).
 """
 
 import math
@@ -20,9 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pretune.train.shards import first_row, part, whole
+
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of X, X X' X and X X' X X' X: steepest at zero while staying near 1 (Jordan et al. 2024)."""
 NUM_ITERATIONS = 5
+MAX_ELEMENTS = 1 << 26
+"""Numbers in the matrices that are orthogonalised at a time: 256 MB in fp32."""
 
 
 def orthogonalise(matrices_NRC: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -91,15 +97,12 @@ class Muon(torch.optim.Optimizer):
         directions = self._directions(params, group["momentum"])
         by_shape: dict[tuple[Any, ...], list[tuple[Part, Tensor]]] = defaultdict(list)
         for parameter, direction in zip(params, directions, strict=True):
-            for part in _parts(parameter, self.rows):
-                by_shape[(part.shape, parameter.device, parameter.dtype)].append((part, part.rows(direction)))
-        for (shape, device, _), members in by_shape.items():
-            wide = torch.stack([rows.mT if part.is_tall else rows for part, rows in members])
-            dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-            updates = orthogonalise(wide, dtype)
-            scale = 0.2 * math.sqrt(max(shape))
-            for (part, _), update in zip(members, updates, strict=True):
-                part.rows(part.parameter).add_(update.mT if part.is_tall else update, alpha=-group["lr"] * scale)
+            for piece in _parts(parameter, self.rows):
+                by_shape[(piece.shape, parameter.device, parameter.dtype)].append((piece, direction))
+        for (shape, *_), members in by_shape.items():
+            at_once = max(1, MAX_ELEMENTS // math.prod(shape))
+            for start in range(0, len(members), at_once):
+                _update(members[start : start + at_once], shape, -group["lr"] * 0.2 * math.sqrt(max(shape)))
 
     def _directions(self, params: list[Tensor], momentum: float) -> list[Tensor]:
         """Nesterov momentum of each gradient, as exponential averages."""
@@ -110,6 +113,23 @@ class Muon(torch.optim.Optimizer):
         gradients = [parameter.grad for parameter in params if parameter.grad is not None]
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         return list(torch._foreach_lerp(gradients, averages, momentum))
+
+
+def _update(members: Sequence[tuple[Part, Tensor]], shape: tuple[int, int], scale: float) -> None:
+    """Adds the orthogonalised directions of parts of one shape, times `scale`, to their parameters."""
+    wide = torch.stack([_wide(piece, piece.rows(whole(direction))) for piece, direction in members])
+    dtype = torch.bfloat16 if wide.device.type == "cuda" else torch.float32
+    for (piece, _), update in zip(members, orthogonalise(wide, dtype), strict=True):
+        first, own = first_row(piece.parameter), part(piece.parameter)
+        start, end = max(piece.start - first, 0), min(piece.end - first, own.shape[0])
+        if start < end:
+            rows = _wide(piece, update)[start + first - piece.start : end + first - piece.start]
+            own[start:end].add_(rows, alpha=scale)
+
+
+def _wide(piece: Part, rows: Tensor) -> Tensor:
+    """A part turned so that it is wide, or turned back."""
+    return rows.mT if piece.is_tall else rows
 
 
 def _parts(parameter: Tensor, rows: dict[int, tuple[int, ...]]) -> list[Part]:

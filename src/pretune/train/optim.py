@@ -9,15 +9,17 @@ head owns, and the rest, is AdamW's. A module whose matrix is several fused in o
 counts of its parts: (d, d, d) for queries, keys and values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from pretune.core.errors import InputError
 from pretune.train.config import OptimizerSettings
 from pretune.train.muon import Muon
+from pretune.train.shards import part_like
 
 Groups = list[dict[str, Any]]
 
@@ -45,15 +47,26 @@ class Optimizers:
     def parameters(self) -> list[Tensor]:
         return list(self.names)
 
-    def state_dict(self) -> dict[str, dict[str, Any]]:
-        """{parameter name: {"exp_avg": tensor, ...}}; settings are not in it, they come from the run's config."""
-        states = {}
+    def state_dict(self, keep: bool = True) -> dict[str, dict[str, Any]]:
+        """{parameter name: {"exp_avg": tensor, ...}}; settings are not in it, they come from the run's config.
+
+        Of sharded parameters tensors are whole, gathered one by one (collective). keep: False gives nothing.
+        """
+        states: dict[str, dict[str, Any]] = {}
         for part in self.parts:
-            states.update({self.names[parameter]: dict(state) for parameter, state in part.state.items()})
+            for parameter, state in part.state.items():
+                found = {key: _whole(value, keep) for key, value in state.items()}
+                if keep:
+                    states[self.names[parameter]] = found
         return states
 
-    def load_state_dict(self, states: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes over what `state_dict` gave. InputError for names or shapes that are not this model's."""
+    def load_state_dict(
+        self, states: Mapping[str, Mapping[str, Any]], receive: Callable[[Tensor], Tensor] = lambda saved: saved
+    ) -> None:
+        """Takes over what `state_dict` gave. InputError for names or shapes that are not this model's.
+
+        receive: makes of process 0's tensor everybody's, one by one (collective); others may give meta tensors.
+        """
         unknown = sorted(set(states) - set(self.names.values()))
         if unknown:
             raise InputError(f"the checkpoint has optimizer state of {unknown[0]}, which this model does not train")
@@ -62,23 +75,29 @@ class Optimizers:
             for group in part.param_groups:
                 for parameter in group["params"]:
                     saved = states.get(self.names[parameter], {})
-                    part.state[parameter] = {key: _own(value, parameter) for key, value in saved.items()}
+                    part.state[parameter] = {key: _own(value, parameter, receive) for key, value in saved.items()}
                     if not saved:
                         del part.state[parameter]
 
 
-def _own(value: Any, parameter: Tensor) -> Any:
-    """A fresh tensor beside the parameter; `step` counters stay scalars where torch keeps them."""
+def _whole(value: Any, keep: bool) -> Any:
+    """A whole copy on the CPU of what was sharded; what was not as it is. None where it is not kept."""
+    if not isinstance(value, DTensor):
+        return value if keep else None
+    full = value.full_tensor()
+    return full.to("cpu", copy=True) if keep else None
+
+
+def _own(value: Any, parameter: Tensor, receive: Callable[[Tensor], Tensor]) -> Any:
+    """A fresh tensor beside the parameter, or its shard of one; `step` counters stay scalars where torch keeps them."""
     if not isinstance(value, Tensor):
         return value
     if value.ndim and value.shape != parameter.shape:
         raise InputError(f"optimizer state of shape {tuple(value.shape)} for a parameter of {tuple(parameter.shape)}")
-    like = (
-        torch.empty_like(parameter, dtype=value.dtype)
-        if value.ndim
-        else torch.empty_like(value, device=parameter.device)
-    )
-    return like.copy_(value)
+    value = receive(value)
+    if not value.ndim:
+        return torch.empty_like(value, device=parameter.device).copy_(value)
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(part_like(value, parameter))
 
 
 def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> Optimizers:

@@ -14,7 +14,7 @@ from pretune.train.run import Run
 class ShowProgress(Hook):
     """Shows steps, loss, last scores and speed on `stream` (standard error unless given), which may be a terminal.
 
-    every_seconds: between plain lines where there is no terminal.
+    every_seconds: between plain lines where there is no terminal. Of several processes only process 0 shows anything.
     """
 
     def __init__(self, title: str = "training", stream: TextIO | None = None, every_seconds: float = 10.0) -> None:
@@ -26,6 +26,8 @@ class ShowProgress(Hook):
         self.last_line = 0.0
 
     def on_start(self, run: Run) -> None:
+        if not run.is_first:
+            return
         if run.resumed_from is not None:
             state = "complete" if run.stopped else "continuing"
             print(f"{self.title}: {state} at step {run.step}", file=self.stream, flush=True)
@@ -38,6 +40,8 @@ class ShowProgress(Hook):
         self.last_line = time.monotonic()
 
     def on_step(self, run: Run) -> None:
+        if not run.is_first:
+            return
         if self.bar is not None:
             self.bar.update(self.task, completed=1000 * run.progress, facts=facts(run))
             if run.stopped:
@@ -46,6 +50,12 @@ class ShowProgress(Hook):
         elif run.stopped or time.monotonic() - self.last_line >= self.every_seconds:
             self.last_line = time.monotonic()
             print(f"{self.title}: {run.progress:4.0%} {facts(run)}", file=self.stream, flush=True)
+
+    def on_end(self, run: Run) -> None:
+        """Where a later hook, or another process, ended the run after this step was shown."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
 
 
 def facts(run: Run) -> str:

@@ -2,24 +2,27 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pretune.checkpoint.disk import STOP, OnFull
 from pretune.core.stream import Batch
+from pretune.train.agreement import Agreement, Told
 from pretune.train.config import FitSettings
+from pretune.train.distribute import Processes
 from pretune.train.feed import Feed
 from pretune.train.numbers import Numbers
 from pretune.train.optim import Optimizers
+from pretune.train.parallel import Parallel
 from pretune.train.records import MetricsFile
 from pretune.train.schedule import multiplier
+from pretune.train.shards import share_state
 from pretune.train.signals import Signals
-from pretune.train.step import Step
 
 NUM_RECENT = 100
 
@@ -35,19 +38,31 @@ class Tally:
     num_cut: int = 0
     predictions: dict[str, int] = field(default_factory=dict)
 
-    def add(self, batches: Sequence[Batch]) -> None:
-        """Adds one step."""
+    def add(self, told: Told) -> None:
+        """Adds one step, by what every process told of its `amounts`."""
+        self.tokens += int(told.sum("tokens"))
+        self.squared_lengths += int(told.sum("squared_lengths"))
+        self.padded_tokens += sum(int(told.sum(f"{name}/sequences") * told.max(f"{name}/longest")) for name in STREAMS)
+        self.num_cut += int(told.sum("num_cut"))
         predictions = Counter(self.predictions)
-        for name in ("source", "target"):
-            streams = [stream for batch in batches if (stream := getattr(batch, name)) is not None]
-            lengths = [int(length) for stream in streams for length in stream.lengths_N]
-            self.tokens += sum(lengths)
-            self.squared_lengths += sum(length * length for length in lengths)
-            self.padded_tokens += len(lengths) * max(lengths, default=0)
-        for batch in batches:
-            self.num_cut += batch.num_cut
-            predictions.update({head: len(targets) for head, targets in batch.predict.items()})
+        predictions.update({head: int(number) for head, number in told.sums("predictions/").items()})
         self.predictions = dict(predictions)
+
+
+STREAMS = ("source", "target")
+
+
+def amounts(batches: Sequence[Batch]) -> dict[str, float]:
+    """What a Tally counts, of one process's micro-batches of a step."""
+    found: Counter[str] = Counter(tokens=0, squared_lengths=0, num_cut=sum(batch.num_cut for batch in batches))
+    for name in STREAMS:
+        streams = [stream for batch in batches if (stream := getattr(batch, name)) is not None]
+        lengths = [int(length) for stream in streams for length in stream.lengths_N]
+        found.update(tokens=sum(lengths), squared_lengths=sum(length * length for length in lengths))
+        found.update({f"{name}/sequences": len(lengths), f"{name}/longest": max(lengths, default=0)})
+    for batch in batches:
+        found.update({f"predictions/{head}": len(targets) for head, targets in batch.predict.items()})
+    return dict(found)
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,7 @@ class Run:
     an evaluation makes up for it when it continues. saved: (step, hooks_due) of the newest checkpoint.
     """
 
-    module: Step
+    parallel: Parallel
     feed: Feed
     settings: FitSettings
     optimizers: Optimizers
@@ -116,6 +131,7 @@ class Run:
     resumed_from: int | None = None
     notes: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    resumed_at: float = 0.0
     hooks_due: int = 0
     saved: tuple[int, int] = (0, 0)
     on_full: OnFull = STOP
@@ -123,16 +139,43 @@ class Run:
     signals: Signals = field(default_factory=Signals)
 
     def __post_init__(self) -> None:
+        self.agreement = Agreement(self.processes)
+        self.told: Told | None = None
+        self.asked: str | None = None
+        self.signals.is_shared = self.processes.world > 1
         self.numbers = Numbers(self.settings.spike_window, self.settings.spike_sigma)
 
     @property
     def model(self) -> nn.Module:
-        return self.module.model
+        return self.parallel.model
+
+    @property
+    def processes(self) -> Processes:
+        return self.parallel.processes
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and shows progress."""
+        return self.processes.is_first
 
     @property
     def seconds(self) -> float:
         """Wall clock spent in this run, those of earlier processes included."""
         return time.monotonic() - self.began
+
+    @property
+    def clock(self) -> float:
+        """The seconds that decide: of several processes, those of process 0 before the last step."""
+        if self.processes.world == 1:
+            return self.seconds
+        return self.told.first("seconds") if self.told is not None else self.resumed_at
+
+    @property
+    def unsaved_seconds(self) -> float:
+        """Since the newest checkpoint; of several processes, process 0's before the last step."""
+        if self.processes.world > 1 and self.told is not None:
+            return self.told.first("unsaved_seconds")
+        return time.monotonic() - self.saved_at
 
     @property
     def num_steps(self) -> int | None:
@@ -146,7 +189,7 @@ class Run:
     def progress_at(self, step: int) -> float:
         """The share that is done before a step: of the steps, or of the seconds if that is more."""
         by_steps = 0.0 if self.num_steps is None else step / self.num_steps
-        by_clock = 0.0 if self.settings.seconds is None else self.seconds / self.settings.seconds
+        by_clock = 0.0 if self.settings.seconds is None else self.clock / self.settings.seconds
         return min(1.0, max(by_steps, by_clock))
 
     @property
@@ -155,8 +198,38 @@ class Run:
         return multiplier(self.settings.schedule, self.progress, self.num_steps)
 
     def stop(self, reason: str) -> None:
-        """Ends the run after the current step, as complete; the first reason stays."""
-        self.stopped = self.stopped or reason
+        """Ends the run after the current step, as complete; the first reason stays.
+
+        Of several processes any may ask: they find out before the next step, and then all stop.
+        """
+        if self.processes.world == 1:
+            self.stopped = self.stopped or reason
+        self.asked = self.asked or reason
+
+    def agree(self, facts: Mapping[str, float]) -> Told:
+        """What all processes bring to the next step. Sets `stopped` in all where a hook asked in any. Collective."""
+        own = {
+            "seconds": self.seconds,
+            "asked": float(self.asked is not None),
+            "signal": float(self.signals.number),
+            "unsaved_seconds": time.monotonic() - self.saved_at,
+        }
+        self.told = self.agreement.exchange({**own, **facts})
+        if self.told.max("asked"):
+            self.stopped = next(reason for reason in self.processes.gather_json(self.asked) if reason is not None)
+        return self.told
+
+    def scored(self, score: Callable[[Any], Mapping[str, float]]) -> dict[str, float]:
+        """`score(model)` with whole weights: every process scores, and process 0's figures count. Collective."""
+        return dict(self.processes.broadcast_json(dict(self.parallel.call(score))))
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the whole weights on the CPU, in process 0; empty in others. Collective."""
+        return self.parallel.weights()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Gives the model whole weights, of which process 0's count. Collective."""
+        self.parallel.load(share_state(self.processes, weights))
 
     def log(self, record: dict[str, Any]) -> None:
         """A line of metrics.jsonl, if the run has a directory; `step` and `seconds` are added."""
@@ -170,7 +243,7 @@ class Run:
             "training_seconds": self.training_seconds,
             "tally": asdict(self.tally),
             "recent": list(self.recent),
-            "stopped": self.stopped,
+            "stopped": self.stopped or self.asked,
             "hooks_due": self.hooks_due,
             "numbers": self.numbers.state_dict(),
             "settings": self.settings.model_dump(mode="json"),
@@ -180,7 +253,7 @@ class Run:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over counts and clocks; settings and data are compared by the loop before."""
         self.step = self.resumed_from = state["step"]
-        self.began = time.monotonic() - state["seconds"]
+        self.began, self.resumed_at = time.monotonic() - state["seconds"], state["seconds"]
         self.training_seconds = state["training_seconds"]
         self.tally = Tally(**state["tally"])
         self.recent.extend(state["recent"])

@@ -8,6 +8,9 @@ the wait is that of one micro-batch and one save.
 Another kind of signal within two seconds of the first is the same request: a launcher that passes on Ctrl-C as SIGTERM
 to processes that the terminal has told already. Python runs handlers in the main thread only; elsewhere nothing is
 installed.
+
+Where several processes train together (`is_shared`) nothing is raised: one that left in the middle of a step would
+leave the others waiting. They tell each other of a signal before the next step, and all save and leave there.
 """
 
 import os
@@ -47,6 +50,7 @@ class Signals:
         self.first = 0
         self.since = 0.0
         self.raises = False
+        self.is_shared = False
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
@@ -59,15 +63,20 @@ class Signals:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
+    @property
+    def number(self) -> int:
+        """Of the signal that came; 0: none has."""
+        return self.first if self.received is not None else 0
+
     def check(self) -> None:
         """Raises `Interrupted` if a signal has come."""
-        if self.received is not None:
+        if self.received is not None and not self.is_shared:
             raise Interrupted(self.received)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """A stretch that a signal ends at once."""
-        self.raises = True
+        self.raises = not self.is_shared
         try:
             self.check()
             yield

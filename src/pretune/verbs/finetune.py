@@ -19,6 +19,8 @@ from pretune.tasks.items import Items
 from pretune.tasks.run import Evaluation
 from pretune.tasks.task import Task, open_task
 from pretune.text.records import Record, read_records
+from pretune.train import distribute
+from pretune.train.distribute import Processes
 from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.progress import ShowProgress
 from pretune.verbs import pages, records
@@ -49,9 +51,11 @@ def finetune(
 
     valid: chooses the best weights. test: scored once, at the end, beside baselines trained on `train`; without it the
     validation file is compared. tokenizer: for a preset with fresh weights. settings: fields of `FinetuneSettings`.
+    Of processes that torchrun started, process 0 alone returns it and writes; the others return nothing ({}).
     Raises InputError for files, labels or settings that are wrong, RunError for a run that failed.
     """
-    out, device = Path(out), records.choose_device(threads)
+    out, processes = Path(out), distribute.join(records.choose_device(threads))
+    device = processes.device
     resolved = resolve_run(FinetuneSettings, {}, read_run(config, "finetune")["settings"], settings)
     rows = {part: _read(path, resolved) for part, path in (("train", train), ("valid", valid), ("test", test)) if path}
     bound = open_task(task, resolved.task).fit_labels(rows["train"])
@@ -73,20 +77,17 @@ def finetune(
         "fresh_weights": list(bundle.fresh_weights),
         "data": {name[2:]: _file_facts(path, rows[name[2:]]) for name, path in files.items() if path},
         "settings": resolved.model_dump(mode="json"),
-        "environment": records.environment(device),
+        "environment": records.environment(device) | {"processes": processes.world},
     }
     started = {"task": task, "model": start["sha256"] or start["name"]}
     shown = [records.WriteRun(out / "run.yaml", facts, started), ShowProgress("fine-tuning"), *hooks]
-    tuned = tune(
-        *(bundle, task, bound, rows["train"], resolved),
-        valid=rows.get("valid"),
-        out=out,
-        hooks=shown,
-        device=device,
-        on_disk_full=on_disk_full,
-    )
+    where: dict[str, Any] = {"out": out, "device": device, "on_disk_full": on_disk_full, "processes": processes}
+    tuned = tune(bundle, task, bound, rows["train"], resolved, valid=rows.get("valid"), hooks=shown, **where)
+    distribute.leave()
+    if not processes.is_first:
+        return {}
     tuned.bundle.save(out / "model", on_full=OnFull(on_disk_full))
-    return _results(out, facts, tuned, rows, resolved)
+    return _results(out, facts, tuned, rows, resolved, processes)
 
 
 def _results(
@@ -95,10 +96,11 @@ def _results(
     tuned: Tuned,
     rows: Mapping[str, Sequence[Record]],
     settings: FinetuneSettings,
+    processes: Processes,
 ) -> dict[str, Any]:
     """Scores the test file, writes metrics.json and the pages, and returns what the verb does."""
     tested = tuned.evaluate(rows["test"], settings.max_length) if "test" in rows else None
-    metrics, outcomes = _metrics(facts, tuned, tested, rows, settings)
+    metrics, outcomes = _metrics(facts, tuned, tested, rows, settings, processes)
     records.write_json(out / "metrics.json", metrics)
     curve = pages.read_curve(out / "metrics.jsonl")
     pages.write_pages(
@@ -121,6 +123,7 @@ def _metrics(
     tested: Evaluation | None,
     rows: Mapping[str, Sequence[Record]],
     settings: FinetuneSettings,
+    processes: Processes,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What metrics.json holds, and the sentences on baselines."""
     part = "test" if tested is not None else "valid"
@@ -132,7 +135,7 @@ def _metrics(
         interval = judged.items.interval(rng=derive_rng(settings.seed, "interval"))
         baselines, outcomes = compare_with_baselines(tuned.task, judged, rows["train"], rows[part], settings.seed)
     report = tuned.report
-    watts, watts_source = average_watts(settings.watts, str(tuned.bundle.model.body.device))
+    watts, watts_source = average_watts(settings.watts, processes.device, processes.world, processes.num_machines)
     metrics = {
         "task": facts["task"],
         "model": facts["model"],

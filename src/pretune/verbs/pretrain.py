@@ -25,6 +25,8 @@ from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec
 from pretune.recipes.recipe import Recipe, open_recipe
+from pretune.train import distribute
+from pretune.train.distribute import Processes
 from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.evaluation import Evaluate, scored
 from pretune.train.feed import make_feed
@@ -83,9 +85,11 @@ def pretrain(
     recipe: a name from `pretune recipes` with a size (`bert-mini`); None: that of `config`, else modern. init: a model
     to start from, not fresh weights; None: that of `config`, if it names one. config: a saved run.yaml.
     settings: `KEY=VALUE` texts or a nested dict, fields of `PretrainSettings`. hooks: called besides the loop's own.
+    Of processes that torchrun started, process 0 alone returns it and writes; the others return nothing ({}).
     Raises InputError for a wrong request and RunError for a run that failed; what is safe on disk is said.
     """
-    out, device = Path(out), records.choose_device(threads)
+    out, processes = Path(out), distribute.join(records.choose_device(threads))
+    device = processes.device
     saved = read_run(config, "pretrain")
     recipe, init = recipe or saved.get("recipe") or "modern", init or saved.get("init")
     chosen, size = open_recipe(recipe)
@@ -95,7 +99,7 @@ def pretrain(
     bundle = start_model(chosen, size, resolved, train, objective, init, allow_pickle)
     validation = make_validation(objective, valid, bundle, resolved, device)
     sources = [PretrainingSource(objective, train, bundle.template, n, resolved.seed) for _, n in resolved.lengths]
-    feed = make_feed(sources, resolved)
+    feed = make_feed(sources, resolved, rank=processes.rank, world=processes.world)
     start = {} if init is None else records.origin(init)
     facts = {
         "verb": "pretrain",
@@ -107,17 +111,36 @@ def pretrain(
         "tokenizer": train.tokenizer.fingerprint,
         "sources": dict(chosen.sources),
         "settings": resolved.model_dump(mode="json"),
-        "environment": records.environment(device),
+        "environment": records.environment(device) | {"processes": processes.world},
     }
     started = {"recipe": facts["recipe"], "init": start.get("sha256") or init}
     evaluate = Evaluate(validation, every=resolved.evaluate_every_steps or 0.1)
     shown = [records.WriteRun(out / "run.yaml", facts, started), evaluate, ShowProgress("pre-training"), *hooks]
-    report = fit(bundle.model, objective, feed, resolved, shown, out=out, device=device, on_disk_full=on_disk_full)
+    where: dict[str, Any] = {"out": out, "device": device, "on_disk_full": on_disk_full, "processes": processes}
+    report = fit(bundle.model, objective, feed, resolved, shown, **where)
+    distribute.leave()
+    if not processes.is_first:
+        return {}
+    return _finish(out, facts, report, bundle, train, validation, resolved, processes, on_disk_full)
+
+
+def _finish(
+    out: Path,
+    facts: Mapping[str, Any],
+    report: Report,
+    bundle: Bundle,
+    train: Corpus,
+    validation: Validation,
+    settings: PretrainSettings,
+    processes: Processes,
+    on_disk_full: OnDiskFull,
+) -> dict[str, Any]:
+    """Scores the trained model and writes what a finished run leaves."""
     valid_losses = scored(bundle.model, validation)
     if not math.isfinite(valid_losses["loss"]):
         raise RunError(f"the validation loss is not finite: training has diverged; remove {out} and lower optimizer.lr")
     bundle.save(out / "model", on_full=OnFull(on_disk_full))
-    metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, resolved, device)
+    metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, settings, processes)
     records.write_json(out / "metrics.json", metrics)
     pages.write_pages(
         out,
@@ -192,7 +215,7 @@ def pretraining_metrics(
     corpus: Corpus,
     valid: Mapping[str, float],
     settings: PretrainSettings,
-    device: str,
+    processes: Processes,
 ) -> dict[str, Any]:
     """What metrics.json holds; see DESIGN section 4."""
     config = bundle.model.body.config
@@ -206,9 +229,11 @@ def pretraining_metrics(
         vocab_size=config.vocab_size,
         gated=config.feed_forward.gated,
     )
-    watts, watts_source = average_watts(settings.watts, device)
+    device = processes.device
+    watts, watts_source = average_watts(settings.watts, device, processes.world, processes.num_machines)
     kwh = energy_kwh(watts, report.seconds)
     peak = peak_flops(device, autocast_dtype(settings.precision, torch.device(device)) or torch.float32)
+    peak *= processes.world
     lm_loss = valid.get("lm", valid["loss"])
     return {
         "recipe": facts["recipe"],

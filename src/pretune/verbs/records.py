@@ -20,6 +20,7 @@ from pretune.core.config import dump_yaml, load_yaml
 from pretune.core.errors import InputError, RunError
 from pretune.core.finite import finite
 from pretune.core.hooks import Hook
+from pretune.train import distribute
 
 PARTIAL = ".partial"
 """Ends the name of a file that is being written."""
@@ -90,12 +91,21 @@ def claimed(out: Path, verb: str) -> Iterator[lock.Lock]:
 
 
 def alone(verb: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorates a verb: the directory that its argument `out` names is claimed while it runs."""
+    """Decorates a verb: the directory that its argument `out` names is claimed while it runs.
+
+    Of several processes that train together, process 0 claims it for all of them.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def in_claimed(*arguments: P.args, **named: P.kwargs) -> R:
-            with claimed(Path(str(named["out"])), verb):
+            processes = distribute.join(choose_device(None))
+            with contextlib.ExitStack() as held:
+
+                def claim() -> None:
+                    held.enter_context(claimed(Path(str(named["out"])), verb))
+
+                processes.on_first(claim)
                 return function(*arguments, **named)
 
         return in_claimed
@@ -144,7 +154,8 @@ class WriteRun(Hook):
             _refuse_other_data(path.parent, _data_of(load_yaml(path)), _data_of(facts))
 
     def on_start(self, run: Any) -> None:
-        write_yaml(self.path, self.facts)
+        if run.is_first:
+            write_yaml(self.path, self.facts)
 
     def state_dict(self) -> dict[str, Any]:
         return self.start

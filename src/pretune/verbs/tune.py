@@ -17,6 +17,7 @@ from pretune.tasks.run import Evaluation, evaluate_source
 from pretune.tasks.source import TaskSource
 from pretune.tasks.task import Task
 from pretune.text.records import Record
+from pretune.train.distribute import ALONE, Processes
 from pretune.train.evaluation import Evaluate
 from pretune.train.feed import make_feed
 from pretune.train.loop import fit
@@ -56,6 +57,7 @@ def tune(
     hooks: Sequence[Hook] = (),
     device: str = "cpu",
     on_disk_full: OnDiskFull = "stop",
+    processes: Processes = ALONE,
 ) -> Tuned:
     """Trains `bundle`, which has the task's head, in place. task: bound to the labels of `train`; name: its own.
 
@@ -76,8 +78,9 @@ def tune(
         task.check(valid)
         held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
         watching.append(_evaluation(held_out, settings))
-    feed, hooks = make_feed([source], settings), [*watching, *hooks]
-    report = fit(model, task, feed, settings, hooks, out=out, device=device, on_disk_full=on_disk_full)
+    feed = make_feed([source], settings, rank=processes.rank, world=processes.world)
+    where: dict[str, Any] = {"out": out, "device": device, "on_disk_full": on_disk_full, "processes": processes}
+    report = fit(model, task, feed, settings, [*watching, *hooks], **where)
     task = task.finish(model)
     if valid is not None:  # of the model as it will be saved, so that `evaluate` repeats the figures
         held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
