@@ -80,8 +80,8 @@ def test_text(world, bad, tmp_path, file, part):
         (["--threads", "0"], "threads"),
         (["--init", "./nothere"], "nothere"),
         (["--init", "{bad}/garbage"], "config.json"),
-        (["--config", "{bad}/bad.yaml"], "not valid YAML"),
-        (["--config", "{bad}/nothere.yaml"], "cannot be read"),
+        (["--config", "{bad}/bad.yaml"], "bad.yaml:2: not plain YAML"),
+        (["--config", "{bad}/nothere.yaml"], "nothere.yaml: "),
     ],
 )
 def test_pretraining(world, bad, tmp_path, words, part):
@@ -177,12 +177,12 @@ def test_another_request_leaves_a_run_as_it_was(world):
     assert (world.modern / "run.yaml").read_bytes() == before
 
 
-def test_a_place_that_cannot_be_written_is_status_1(world, tmp_path):
+def test_a_place_that_cannot_be_written_is_refused(world, tmp_path):
     words = ["--algorithm", "char", "--vocab-size", 300, "--out", "/proc/nothere"]
     result = world.command("tokenizer", "train", world.file("classify"), *words)
-    assert result.status == 1 and "Traceback" not in result.err and "/proc" in result.err
+    assert result.status == 2 and "Traceback" not in result.err and "/proc" in result.err
     result = world.command("pretrain", "modern-tiny", "--corpus", world.corpus, "--out", "/proc/nothere", "steps=1")
-    assert result.status == 1 and "Traceback" not in result.err and "/proc/nothere" in result.err
+    assert result.status == 2 and "Traceback" not in result.err and "/proc/nothere" in result.err
 
 
 def test_divergence_is_a_failed_run(world, tmp_path):
