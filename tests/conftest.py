@@ -124,6 +124,32 @@ BERT = ("steps=10", "seed=1", "batch_size=8", "valid_samples=20", "max_length=64
 SUFFIX = {"classify": "csv", "pair": "jsonl", "regress": "tsv", "tag": "conll"}
 
 
+@pytest.fixture
+def make_disk(tmp_path):
+    """Makes a real file system of so many MiB, and returns its folder."""
+    folders = []
+
+    def make(mebibytes):
+        folder = tmp_path / f"disk{len(folders)}"
+        folder.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", folder]
+        mounted = subprocess.run(words, capture_output=True, text=True)
+        if mounted.returncode:
+            pytest.skip(f"a small tmpfs needs the right to mount: {mounted.stderr.strip()}")
+        folders.append(folder)
+        return folder
+
+    yield make
+    for folder in folders:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def small_disk(make_disk):
+    """A file system of 4 MiB."""
+    return make_disk(4)
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")

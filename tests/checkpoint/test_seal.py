@@ -26,9 +26,7 @@ WRITTEN = (
 @pytest.fixture
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizer")
-    (folder / "vocab.txt").write_text(
-        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde", "##s"]) + "\n"
-    )
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde", "##s"]) + "\n")
     shape = {"num_layers": 1, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 48}
     return Bundle.fresh("bert", shape, Tokenizer.load(folder), heads=[HeadSpec("lm")], seed=1)
 
@@ -111,17 +109,6 @@ def test_without_a_seal_nothing_is_verified(folder):
     Bundle.load(folder)
     (folder / "pretune.json").unlink()
     Bundle.load(folder)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a small tmpfs needs the right to mount: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def contents(folder):
