@@ -22,6 +22,7 @@ SPECIAL = {"pad": 0, "cls": 1, "sep": 2}
 SMALL = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 48}
 TEXT = HeadSpec("sequence", ("no", "yes"))
 TAGS = HeadSpec("token", ("A", "B", "C"))
+ANSWER = HeadSpec("answer")
 LM, NEXT = HeadSpec("lm"), HeadSpec("next_sentence")
 
 
@@ -52,7 +53,7 @@ def test_presets_build_and_bodies_make_every_head(name):
     assert body.family == name and body.config.vocab_size == 50
     heads = {kind: body.family_head(kind, 3 if kind in ("sequence", "token") else None) for kind in KINDS}
     sizes = {kind: value.shape for kind, value in outputs(Model(body, heads), *KINDS).items()}
-    assert sizes == {"lm": (1, 50), "next_sentence": (1, 2), "sequence": (1, 3), "token": (1, 3)}
+    assert sizes == {"lm": (1, 50), "next_sentence": (1, 2), "sequence": (1, 3), "token": (1, 3), "answer": (1, 2)}
     assert heads["lm"].decoder.weight is body.token_embedding.weight
 
 
@@ -68,7 +69,7 @@ def test_weights_follow_the_seed(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_files_round_trip_with_every_head_at_once(name):
     """Heads whose names clash in Hugging Face's files stand under our own names."""
-    family, model = small(name, LM, NEXT, TEXT, TAGS)
+    family, model = small(name, LM, NEXT, TEXT, TAGS, ANSWER)
     hf, weights = family.to_hf(model, [TEXT, TAGS])
     assert hf["architectures"][0].endswith("ForSequenceClassification")
     assert hf["id2label"] == {"0": "no", "1": "yes"}
@@ -79,11 +80,27 @@ def test_files_round_trip_with_every_head_at_once(name):
         ("next_sentence", ()),
         ("sequence", TEXT.labels),
         ("token", TAGS.labels),
+        ("answer", ()),
     }
     assert loaded.fresh == loaded.unread == ()
     assert loaded.model.body.config == model.body.config
     for kind, value in outputs(model, *KINDS).items():
         assert torch.equal(outputs(loaded.model, *KINDS)[kind], value)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_answering_head_takes_no_classes_of_another_head(name):
+    """Both have two outputs, and in ModernBERT's files the same name."""
+    family, model = small(name, HeadSpec("token", ("no", "yes")))
+    hf, weights = family.to_hf(model, [HeadSpec("token", ("no", "yes"))])
+    loaded = family.from_hf(hf, weights, [ANSWER], seed=4)
+    assert {"answer.classifier.weight", "answer.classifier.bias"} <= set(loaded.fresh)
+    assert {"classifier.weight", "classifier.bias"} <= set(loaded.unread)
+    hf, weights = family.to_hf(loaded.model)
+    assert hf["architectures"][0].endswith("ForQuestionAnswering") and "id2label" not in hf
+    again = family.from_hf(hf, weights, [ANSWER])
+    assert not again.fresh
+    assert torch.equal(again.model.heads["answer"].classifier.weight, loaded.model.heads["answer"].classifier.weight)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -92,7 +92,7 @@ def randomise(module, seed=0):
 
 
 def examples(template, heads=("lm",)):
-    """Singles and pairs of unequal lengths; "lm" and "token" read every row, the others the first."""
+    """Singles and pairs of unequal lengths; "lm", "token" and "answer" read every row, the others the first."""
     rng = np.random.default_rng(5)
     found = []
     for first, second in LENGTHS:
@@ -100,7 +100,7 @@ def examples(template, heads=("lm",)):
         spans = [Span(rng.integers(5, VOCAB, n).astype(np.int32), np.full(n, WORD_START, np.uint8)) for n in lengths]
         example = assemble(Segments(spans), template)
         rows = {
-            head: np.arange(example.num_tokens) if head in ("lm", "token", "mean") else np.zeros(1, int)
+            head: np.arange(example.num_tokens) if head in ("lm", "token", "answer", "mean") else np.zeros(1, int)
             for head in heads
         }
         found.append(Example(example.source, predict={head: Targets(at_MK=at[:, None]) for head, at in rows.items()}))
@@ -195,11 +195,13 @@ def reopened(class_name, folder):
 
 
 def compare(model, reference, batch_examples, heads):
-    """heads: {ours: attribute of their output}."""
+    """heads: {ours: attribute of their output, or attributes, a column each}."""
     assert_hidden_equal(model, reference, batch_examples)
     ours, theirs = logits_of(model, batch_examples), reference_run(reference, batch_examples)
     for head, attribute in heads.items():
-        if head in ("lm", "token"):
+        if isinstance(attribute, tuple):
+            assert_rows_equal(ours[head], torch.stack([theirs[name] for name in attribute], -1), batch_examples)
+        elif head in ("lm", "token"):
             assert_rows_equal(ours[head], theirs[attribute], batch_examples)
         else:
             torch.testing.assert_close(ours[head], theirs[attribute], atol=1e-5, rtol=0)
@@ -214,6 +216,7 @@ CASES = {
     "BertForNextSentencePrediction": ("AutoModelForNextSentencePrediction", {"next_sentence": "logits"}),
     "BertForSequenceClassification": ("AutoModelForSequenceClassification", {"sequence": "logits"}),
     "BertForTokenClassification": ("AutoModelForTokenClassification", {"token": "logits"}),
+    "BertForQuestionAnswering": ("AutoModelForQuestionAnswering", {"answer": ("start_logits", "end_logits")}),
 }
 
 
@@ -249,6 +252,7 @@ MODERN_CASES = {
     "ModernBertForMaskedLM": ("AutoModelForMaskedLM", {"lm": "logits"}),
     "ModernBertForTokenClassification": ("AutoModelForTokenClassification", {"token": "logits"}),
     "ModernBertForSequenceClassification": ("AutoModelForSequenceClassification", {"sequence": "logits"}),
+    "ModernBertForQuestionAnswering": ("AutoModelForQuestionAnswering", {"answer": ("start_logits", "end_logits")}),
 }
 
 
@@ -260,7 +264,8 @@ def test_modern_layers_both_ways(kind, tmp_path):
 
 @pytest.mark.parametrize("class_name", [name for name in MODERN_CASES if name != "ModernBertForMaskedLM"])
 def test_modern_heads_both_ways(class_name, tmp_path):
-    check_modern(class_name, with_labels(modern_config("sliding")), tmp_path)
+    config = modern_config("sliding", classifier_dropout=0.25)
+    check_modern(class_name, config if class_name.endswith("QuestionAnswering") else with_labels(config), tmp_path)
 
 
 def check_modern(class_name, config, tmp_path):

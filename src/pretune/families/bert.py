@@ -120,6 +120,7 @@ class Bert(Encoder):
             "next_sentence": (Part(tuple(module("next_sentence.classifier", "cls.seq_relationship")), output=True),),
             "sequence": (Part(tuple(module("sequence.classifier", "classifier")), output=True),),
             "token": (Part(tuple(module("token.classifier", "classifier")), output=True),),
+            "answer": (Part(tuple(module("answer.classifier", "qa_outputs")), output=True),),
         },
         architectures={
             "Model": (),
@@ -128,6 +129,7 @@ class Bert(Encoder):
             "ForNextSentencePrediction": ("next_sentence",),
             "ForSequenceClassification": ("sequence",),
             "ForTokenClassification": ("token",),
+            "ForQuestionAnswering": ("answer",),
         },
     )
     refused = {
@@ -184,9 +186,9 @@ class Bert(Encoder):
             raise InputError("a BERT reads a text at its first row, through the pooler: mean pooling does not fit it")
         rate = config.hidden_dropout if dropout is None else dropout
         head = ClassificationHead(
-            config.hidden_size, num_labels, config.init, dropout=0.0 if kind == "next_sentence" else rate, seed=seed
+            config.hidden_size, num_labels, config.init, dropout=0.0 if kind in ("next_sentence", "answer") else rate, seed=seed
         )
-        if kind != "token":
+        if kind not in ("token", "answer"):
             head.transform = self.pooler_of(body, seed).requires_grad_(True)  # type: ignore[assignment]
         return head
 
@@ -194,7 +196,7 @@ class Bert(Encoder):
         return "row", rate(hf, "classifier_dropout")
 
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
-        return {"classifier_dropout": spec.dropout}
+        return {} if spec.kind == "answer" else {"classifier_dropout": spec.dropout}
 
     def template(self, special_ids: Mapping[str, int]) -> Template:
         """[CLS] A [SEP], [CLS] A [SEP] B [SEP], segment 1 after the first [SEP] (Devlin et al. 2019, section 3)."""

@@ -26,6 +26,9 @@ from pretune.nn.heads import ClassificationHead
 from pretune.nn.model import Model
 from pretune.nn.transformer import Transformer
 
+OUTPUTS: Mapping[Kind, int] = {"lm": 0, "next_sentence": 2, "answer": 2}
+"""Outputs of the kinds of heads whose labels nobody chooses; "lm" has those of the vocabulary."""
+
 
 class Encoder(ABC):
     """A family of Transformer encoders. Subclasses give the tables and what differs: heads, template, config.json."""
@@ -136,7 +139,7 @@ class Encoder(ABC):
             raise unknown("kind of head", kind, KINDS)
         if known in ("sequence", "token") and not num_labels:
             raise InputError(f'a head of kind "{kind}" needs a number of labels')
-        outputs = (2 if known == "next_sentence" else 0) if known in ("lm", "next_sentence") else int(num_labels or 0)
+        outputs = OUTPUTS.get(known, int(num_labels or 0))
         return self.make_head(known, body, outputs, derive_seed(seed, kind), pooling, dropout)
 
     def head_of(self, spec: HeadSpec, body: Body, seed: int = 0) -> nn.Module:
@@ -204,7 +207,7 @@ class Encoder(ABC):
         hf |= {**self.kept, **(kept or {}), **self.check(model.body.config)}
         for spec in reversed(by_kind.values()):
             if spec.kind in native:
-                hf |= write_labels(spec) | (self.write_head_settings(spec) if spec.labels else {})
+                hf |= write_labels(spec) | (self.write_head_settings(spec) if spec.has_settings else {})
         own = [spec for spec in by_kind.values() if spec.kind not in native]
         if own:
             hf["pretune"] = {**hf.get("pretune", {}), "heads": {spec.kind: _as_json(spec) for spec in own}}
@@ -244,8 +247,8 @@ def _specs_of(model: Model, specs: Sequence[HeadSpec]) -> dict[Kind, HeadSpec]:
         if name not in given and name in ("sequence", "token"):
             raise InputError(f"the {name} head needs its labels to be saved")
         spec = given.get(name) or HeadSpec(name)
-        if isinstance(head, ClassificationHead) and spec.kind in ("sequence", "token"):
-            if (num_outputs := head.classifier.out_features) != len(spec.labels):
+        if isinstance(head, ClassificationHead) and spec.has_settings:
+            if (num_outputs := head.classifier.out_features) != OUTPUTS.get(spec.kind, len(spec.labels)):
                 raise InputError(f"the {name} head has {num_outputs} outputs and {len(spec.labels)} labels")
             spec = replace(spec, pooling=head.pooling, dropout=head.dropout)
         found[spec.kind] = spec

@@ -1,9 +1,10 @@
 """The Family protocol: what a file of this folder defines, and the words for whoever builds or loads a model.
 
 A family is a set of presets, a way to build a body and its heads, a template, and a two-way map to Hugging Face's
-files. Heads are of four kinds: "lm" (the vocabulary, at rows of tokens), "next_sentence" (two classes of a pair: 0 it
+files. Heads are of these kinds: "lm" (the vocabulary, at rows of tokens), "next_sentence" (two classes of a pair: 0 it
 follows, 1 it does not, as in the original code), "sequence" (classes or a value of the whole text), "token" (classes of
-rows). A model's heads are named by their kind.
+rows), "answer" (two scores of a row: that an answer starts there, that it ends there). A model's heads are named by
+their kind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from pretune.nn.body import Body
 from pretune.nn.config import TransformerConfig
 from pretune.nn.model import Model
 
-Kind = Literal["lm", "next_sentence", "sequence", "token"]
+Kind = Literal["lm", "next_sentence", "sequence", "token", "answer"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Problem = Literal["single_label_classification", "regression", "multi_label_classification"]
 PROBLEMS: tuple[Problem, ...] = get_args(Problem)
@@ -52,6 +53,11 @@ class HeadSpec:
         if len(set(self.labels)) != len(self.labels):
             twice = next(label for label in self.labels if self.labels.count(label) > 1)
             raise InputError(f"the label {twice!r} occurs twice: labels must differ")
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether files say how its kind pools and drops out."""
+        return self.kind not in ("lm", "next_sentence")
 
 
 @dataclass(frozen=True, eq=False)

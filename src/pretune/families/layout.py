@@ -14,8 +14,8 @@ from pretune.families.weights import Rule, expand, names_read, same
 from pretune.nn.model import Model
 
 OWN = "pretune."
-GENERIC_HEADS = ("classifier.", "qa_outputs.")
-"""Where transformers' classes keep heads of kinds we do not read (multiple choice, question answering)."""
+GENERIC_HEADS = ("classifier.",)
+"""Where transformers' classes keep heads of many kinds, some of which we do not read."""
 RENAMED = ((".gamma", ".weight"), (".beta", ".bias"))
 """Norms as TensorFlow, and so the oldest converted files, name them."""
 IGNORED = (".position_ids", ".token_type_ids", ".inv_freq")
@@ -102,7 +102,7 @@ def class_kinds(layout: Layout, architectures: Sequence[str]) -> tuple[Kind, ...
 def choose_class(layout: Layout, kinds: Sequence[Kind]) -> tuple[str, list[Kind]]:
     """The class that opens a file with heads of these kinds, and which of them can keep the family's names."""
     exact = [end for end, of in layout.architectures.items() if set(of) == set(kinds)]
-    order: tuple[Kind, ...] = ("sequence", "token", "lm", "next_sentence")
+    order: tuple[Kind, ...] = ("sequence", "token", "answer", "lm", "next_sentence")
     first = next((kind for kind in order if kind in kinds and kind in layout.heads), None)
     if exact:
         end = exact[0]

@@ -121,12 +121,14 @@ class Modern(Encoder):
             "lm": (_transform("lm"), Part(tuple(same("lm.decoder.bias", "decoder.bias")), output=True)),
             "sequence": (_transform("sequence"), Part(tuple(module("sequence.classifier", "classifier")), output=True)),
             "token": (_transform("token"), Part(tuple(module("token.classifier", "classifier")), output=True)),
+            "answer": (_transform("answer"), Part(tuple(module("answer.classifier", "classifier")), output=True)),
         },
         architectures={
             "Model": (),
             "ForMaskedLM": ("lm",),
             "ForSequenceClassification": ("sequence",),
             "ForTokenClassification": ("token",),
+            "ForQuestionAnswering": ("answer",),
         },
     )
     refused = {

@@ -43,7 +43,8 @@ def heads_in(
     kinds = files.native_kinds(layout, architectures, file)
     if all_wanted:
         _refuse_other_heads(layout, architectures, kinds, file)
-    specs = [_spec(kind, hf, file) for kind in kinds if kind in ("lm", "next_sentence") or "classifier.weight" in file]
+    there = [kind for kind in kinds if kind in ("lm", "next_sentence") or _output_map(layout, kind) in file]
+    specs = [_spec(kind, hf, file) for kind in there]
     own = [kind for kind in KINDS if any(name.startswith(f"{OWN}{kind}.") for name in file)]
     return [Present(complete(spec, head_settings)) for spec in specs] + [
         Present(_own_spec(kind, hf), True) for kind in own
@@ -59,7 +60,7 @@ def wanted_spec(spec: HeadSpec, present: Sequence[Present], head_settings: tuple
 
 def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> HeadSpec:
     """A spec with the file's pooling and dropout where it leaves them open."""
-    if not spec.labels:
+    if not spec.has_settings:
         return spec
     pooling, dropout = head_settings
     if spec.kind == "sequence" and spec.pooling is None:
@@ -68,7 +69,7 @@ def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> Hea
 
 
 def _spec(kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> HeadSpec:
-    if kind in ("lm", "next_sentence"):
+    if kind in ("lm", "next_sentence", "answer"):
         return HeadSpec(kind)
     shape = file["classifier.weight"].shape
     if len(shape) != 2 or not shape[0]:
@@ -95,13 +96,19 @@ def _refuse_other_heads(
     layout: Layout, architectures: Sequence[str], kinds: Sequence[Kind], file: Mapping[str, Tensor]
 ) -> None:
     has_classifier = any(name.startswith(GENERIC_HEADS) for name in file)
-    if has_classifier and not {"sequence", "token"} & set(kinds):
+    if has_classifier and not any(_output_map(layout, kind).startswith(GENERIC_HEADS) for kind in kinds):
         raise _unread_class(layout, architectures)
     if architectures and files.class_kinds(layout, architectures) is None:
         raise _unread_class(layout, architectures)
-    for kind in ("sequence", "token"):
-        if kind in kinds and "classifier.weight" not in file:
-            raise InputError(f"the weights lack classifier.weight, and {', '.join(architectures)} has a {kind} head")
+    for kind in kinds:
+        name = _output_map(layout, kind)
+        if kind not in ("lm", "next_sentence") and name not in file:
+            raise InputError(f"the weights lack {name}, and {', '.join(architectures)} has a {kind} head")
+
+
+def _output_map(layout: Layout, kind: Kind) -> str:
+    """The file's name of the weight of a head's last map."""
+    return layout.heads[kind][-1].rules[0].theirs[0]
 
 
 def _unread_class(layout: Layout, architectures: Sequence[str]) -> InputError:

@@ -80,7 +80,7 @@ def _head_parts(
         parts: Sequence[Part] = (files.own_part(spec.kind, ours),)
     else:
         parts = layout.heads[spec.kind]
-    fits = not spec.labels or (of_file is not None and of_file.fits(spec))
+    fits = spec.kind in ("lm", "next_sentence") or (of_file is not None and of_file.fits(spec))
     return [(part, fits or not part.output) for part in parts]
 
 
