@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from pretune.core.loss import cross_entropy
 from pretune.core.stream import Targets
 from pretune.nn.config import FanIn, HeadTransform, LMHead, Norm
-from pretune.nn.heads import ClassificationHead, MaskedLMHead, group_mean
+from pretune.nn.heads import ClassificationHead, MaskedLMHead
+from pretune.nn.pooling import group_mean
 from pretune.nn.transformer import Transformer
 
 

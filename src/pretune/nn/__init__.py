@@ -13,6 +13,7 @@ attention.py     attend(q, k, v, queries, keys) and the self-attention module
 block.py         one block for every Transformer family, pre- or post-norm
 body.py          Body: what every body offers
 transformer.py   the Transformer body
+pooling.py       from the rows of a text to one vector: mean, max, last + max + mean, attention
 heads.py         MaskedLMHead, ClassificationHead
 model.py         Model: a body and named heads
 """

@@ -1,9 +1,7 @@
 """Heads read rows: each is called `head(hidden_MKD, targets)` and gives one output for each of the M predictions.
 
-Dimensions: M predictions, K rows a prediction reads (1 here), G groups, D hidden size, V vocabulary, C classes.
+Dimensions: M predictions, K rows a prediction reads (1 here), U texts, D hidden size, V vocabulary, C classes.
 """
-
-from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,14 +12,18 @@ from pretune.nn.config import HeadTransform, Init, LMHead
 from pretune.nn.feed_forward import ACTIVATIONS
 from pretune.nn.initial import Linear, initialise
 from pretune.nn.norms import make_norm
+from pretune.nn.pooling import AttentionPooling, Pooling, group_max, group_mean, last_max_mean, texts_of
 
 
 class Transform(nn.Module):
-    """Dense, activation and, if the settings have one, a norm. BERT's pooler is one with tanh and no norm."""
+    """Dense, activation and, if the settings have one, a norm. BERT's pooler is one with tanh and no norm.
 
-    def __init__(self, hidden_size: int, settings: HeadTransform) -> None:
+    input_size: of what it maps to hidden_size; None: the same.
+    """
+
+    def __init__(self, hidden_size: int, settings: HeadTransform, input_size: int | None = None) -> None:
         super().__init__()
-        self.dense = Linear(hidden_size, hidden_size, bias=settings.bias)
+        self.dense = Linear(input_size or hidden_size, hidden_size, bias=settings.bias)
         self.activation = ACTIVATIONS[settings.activation]
         self.norm = None if settings.norm is None else make_norm(settings.norm, hidden_size)
 
@@ -54,8 +56,8 @@ class ClassificationHead(nn.Module):
     """Logits of classes, [M, C]; with one label a value, [M, 1].
 
     pooling "row": each prediction reads its own row, the summary row of a text or a token of it.
-    pooling "mean": the rows of a text are predictions of one group (`group_M`), and every one of them gets the logits
-    of the group's mean vector. With weights of 1 / rows the loss and its count are then those of one prediction a text.
+    Others (`pooling.py`): the rows of a text are predictions of one group, and every one of them gets the logits of the
+    text's vector. With weights of 1 / rows the loss and its count are then those of one prediction a text.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class ClassificationHead(nn.Module):
         init: Init,
         *,
         transform: HeadTransform | None = None,
-        pooling: Literal["row", "mean"] = "row",
+        pooling: Pooling = "row",
         dropout: float = 0.0,
         bias: bool = True,
         seed: int = 0,
@@ -73,17 +75,25 @@ class ClassificationHead(nn.Module):
         super().__init__()
         self.pooling = pooling
         self.dropout = dropout
-        self.transform = None if transform is None else Transform(hidden_size, transform)
-        self.classifier = Linear(hidden_size, num_labels, bias=bias)
+        self.attention = AttentionPooling(hidden_size) if pooling == "attention" else None
+        pooled_size = 3 * hidden_size if pooling == "concat" else hidden_size
+        self.transform = None if transform is None else Transform(hidden_size, transform, pooled_size)
+        self.classifier = Linear(pooled_size if transform is None else hidden_size, num_labels, bias=bias)
         initialise(self, init, seed)
 
     def forward(self, hidden_MKD: Tensor, targets: Targets) -> Tensor:
         x_MD = one_row(hidden_MKD)
         if self.pooling == "row":
             return self._classify(x_MD)
-        if targets.group_M is None:
-            raise ValueError("mean pooling needs group_M: the rows of a text are predictions of one group")
-        return self._classify(group_mean(x_MD, targets.group_M)).index_select(0, targets.group_M)
+        text_M = texts_of(targets)
+        return self._classify(self._pool(x_MD, text_M)).index_select(0, text_M)
+
+    def _pool(self, x_MD: Tensor, text_M: Tensor) -> Tensor:
+        if self.attention is not None:
+            return self.attention(x_MD, text_M)  # type: ignore[no-any-return]
+        if self.pooling == "concat":
+            return last_max_mean(x_MD, text_M)
+        return group_max(x_MD, text_M) if self.pooling == "max" else group_mean(x_MD, text_M)
 
     def _classify(self, x_MD: Tensor) -> Tensor:
         if self.transform is not None:
@@ -98,10 +108,3 @@ def one_row(hidden_MKD: Tensor) -> Tensor:
     if hidden_MKD.shape[1] != 1:
         raise ValueError(f"this head reads one row a prediction, not {hidden_MKD.shape[1]}")
     return hidden_MKD[:, 0]
-
-
-def group_mean(x_MD: Tensor, group_M: Tensor) -> Tensor:
-    """The mean vector of each group, [G, D]; groups are numbered from 0 without gaps."""
-    num_groups = int(group_M.max()) + 1 if len(group_M) else 0
-    sums_GD = x_MD.new_zeros(num_groups, x_MD.shape[1]).index_add(0, group_M, x_MD)
-    return sums_GD / group_M.bincount(minlength=num_groups).unsqueeze(1)
