@@ -53,7 +53,14 @@ def test_presets_build_and_bodies_make_every_head(name):
     assert body.family == name and body.config.vocab_size == 50
     heads = {kind: body.family_head(kind, 3 if kind in ("sequence", "token") else None) for kind in KINDS}
     sizes = {kind: value.shape for kind, value in outputs(Model(body, heads), *KINDS).items()}
-    assert sizes == {"lm": (1, 50), "next_sentence": (1, 2), "sequence": (1, 3), "token": (1, 3), "answer": (1, 2)}
+    assert sizes == {
+        "lm": (1, 50),
+        "next_sentence": (1, 2),
+        "sequence": (1, 3),
+        "token": (1, 3),
+        "choice": (1, 1),
+        "answer": (1, 2),
+    }
     assert heads["lm"].decoder.weight is body.token_embedding.weight
 
 
@@ -69,7 +76,7 @@ def test_weights_follow_the_seed(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_files_round_trip_with_every_head_at_once(name):
     """Heads whose names clash in Hugging Face's files stand under our own names."""
-    family, model = small(name, LM, NEXT, TEXT, TAGS, ANSWER)
+    family, model = small(name, LM, NEXT, TEXT, TAGS, HeadSpec("choice"), ANSWER)
     hf, weights = family.to_hf(model, [TEXT, TAGS])
     assert hf["architectures"][0].endswith("ForSequenceClassification")
     assert hf["id2label"] == {"0": "no", "1": "yes"}
@@ -80,6 +87,7 @@ def test_files_round_trip_with_every_head_at_once(name):
         ("next_sentence", ()),
         ("sequence", TEXT.labels),
         ("token", TAGS.labels),
+        ("choice", ()),
         ("answer", ()),
     }
     assert loaded.fresh == loaded.unread == ()
@@ -151,8 +159,56 @@ def test_pooling_is_the_files_where_its_classifier_is_read_and_one_row_else():
     for wanted, pooling in ((None, "mean"), ([TEXT], "mean"), ([HeadSpec("sequence", ("x", "y"))], "row")):
         loaded = family.from_hf(hf, weights, wanted)
         assert loaded.specs[0].pooling == loaded.model.heads["sequence"].pooling == pooling
-    with pytest.raises(InputError, match="mean pooling"):
-        small("bert", mean)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "concat", "attention"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_pooling_that_the_files_cannot_say_stands_under_our_names(name, pooling):
+    spec = replace(TEXT, pooling=pooling)
+    family, model = small(name, spec)
+    hf, weights = family.to_hf(model, [spec])
+    is_ours = (name, pooling) != ("modern", "mean")
+    assert any(key.startswith("pretune.sequence.") for key in weights) == is_ours
+    assert hf["architectures"][0].endswith("Model" if is_ours else "ForSequenceClassification")
+    assert ("id2label" in hf) != is_ours
+    loaded = family.from_hf(json.loads(json.dumps(hf)), weights)
+    assert loaded.specs[0].pooling == pooling and loaded.specs[0].labels == TEXT.labels and not loaded.fresh
+    for key, value in model.heads["sequence"].state_dict().items():
+        assert torch.equal(value, loaded.model.heads["sequence"].state_dict()[key]), key
+    again = family.from_hf(hf, weights, [TEXT])  # trained further: the pooling stays unless another is asked for
+    assert again.specs[0].pooling == pooling and not again.fresh
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_head_that_pools_in_another_way_starts_anew(name):
+    concat, attention = replace(TEXT, pooling="concat"), replace(TEXT, pooling="attention")
+    family, model = small(name, concat)
+    files = family.to_hf(model, [concat])
+    turned = family.from_hf(*files, [attention], seed=3)
+    assert {key.split(".")[0] for key in turned.fresh} == {"sequence"}
+    assert len(turned.fresh) == len(dict(turned.model.heads["sequence"].named_parameters()))
+    assert all(key.startswith("pretune.") for key in turned.unread) and turned.unread
+    plain = family.from_hf(*files, [replace(TEXT, pooling="row")])
+    assert plain.specs[0].pooling == "row" and "sequence.classifier.weight" in plain.fresh
+    family, model = small(name, TEXT)
+    turned = family.from_hf(*family.to_hf(model, [TEXT]), [concat])
+    assert {"sequence.classifier.weight", "sequence.transform.dense.weight"} <= set(turned.fresh)
+    with pytest.raises(InputError, match="unknown pooling 'meen'"):
+        replace(TEXT, pooling="meen")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_choosing_head_takes_no_value_of_another_head(name):
+    """Both have one output under one name in Hugging Face's files."""
+    value, choice = HeadSpec("sequence", ("value",), problem="regression"), HeadSpec("choice")
+    family, model = small(name, value)
+    loaded = family.from_hf(*family.to_hf(model, [value]), [choice], seed=4)
+    assert {"choice.classifier.weight", "choice.classifier.bias"} <= set(loaded.fresh)
+    hf, weights = family.to_hf(loaded.model)
+    assert hf["architectures"][0].endswith("ForMultipleChoice") and "id2label" not in hf
+    assert not family.from_hf(hf, weights, [choice]).fresh
+    back = family.from_hf(hf, weights, [value], seed=4)
+    assert {"sequence.classifier.weight", "sequence.classifier.bias"} <= set(back.fresh)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -228,7 +284,7 @@ def test_unknown_keys_are_refused_and_other_heads_left_out_on_request():
         family.from_hf(hf | {"attention_sink": True}, weights)
     with pytest.raises(InputError, match="is hidden_act meant"):
         family.from_hf(hf | {"hidden_acts": "relu"}, weights)
-    other = hf | {"architectures": ["BertForMultipleChoice"]}
+    other = hf | {"architectures": ["BertForMyTask"]}
     with pytest.raises(InputError, match="Name the heads you want"):
         family.from_hf(other, weights)
     assert set(family.from_hf(other, weights, [LM]).unread) == {"classifier.weight", "classifier.bias"}

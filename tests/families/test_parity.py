@@ -124,6 +124,8 @@ def reference_run(reference, batch_examples):
     inputs = padded(batch_examples)
     if reference.config.model_type == "modernbert":
         del inputs["token_type_ids"]
+    if type(reference).__name__.endswith("MultipleChoice"):  # three choices for each of two questions
+        inputs = {name: value.unflatten(0, (-1, 3)) for name, value in inputs.items()}
     with torch.no_grad():
         return reference(**inputs, output_hidden_states=True, return_dict=True)
 
@@ -204,7 +206,7 @@ def compare(model, reference, batch_examples, heads):
         elif head in ("lm", "token"):
             assert_rows_equal(ours[head], theirs[attribute], batch_examples)
         else:
-            torch.testing.assert_close(ours[head], theirs[attribute], atol=1e-5, rtol=0)
+            torch.testing.assert_close(ours[head], theirs[attribute].reshape(ours[head].shape), atol=1e-5, rtol=0)
 
 
 CASES = {
@@ -216,6 +218,7 @@ CASES = {
     "BertForNextSentencePrediction": ("AutoModelForNextSentencePrediction", {"next_sentence": "logits"}),
     "BertForSequenceClassification": ("AutoModelForSequenceClassification", {"sequence": "logits"}),
     "BertForTokenClassification": ("AutoModelForTokenClassification", {"token": "logits"}),
+    "BertForMultipleChoice": ("AutoModelForMultipleChoice", {"choice": "logits"}),
     "BertForQuestionAnswering": ("AutoModelForQuestionAnswering", {"answer": ("start_logits", "end_logits")}),
 }
 
@@ -252,6 +255,7 @@ MODERN_CASES = {
     "ModernBertForMaskedLM": ("AutoModelForMaskedLM", {"lm": "logits"}),
     "ModernBertForTokenClassification": ("AutoModelForTokenClassification", {"token": "logits"}),
     "ModernBertForSequenceClassification": ("AutoModelForSequenceClassification", {"sequence": "logits"}),
+    "ModernBertForMultipleChoice": ("AutoModelForMultipleChoice", {"choice": "logits"}),
     "ModernBertForQuestionAnswering": ("AutoModelForQuestionAnswering", {"answer": ("start_logits", "end_logits")}),
 }
 
@@ -265,7 +269,7 @@ def test_modern_layers_both_ways(kind, tmp_path):
 @pytest.mark.parametrize("class_name", [name for name in MODERN_CASES if name != "ModernBertForMaskedLM"])
 def test_modern_heads_both_ways(class_name, tmp_path):
     config = modern_config("sliding", classifier_dropout=0.25)
-    check_modern(class_name, config if class_name.endswith("QuestionAnswering") else with_labels(config), tmp_path)
+    check_modern(class_name, with_labels(config) if "Classification" in class_name else config, tmp_path)
 
 
 def check_modern(class_name, config, tmp_path):
@@ -297,21 +301,24 @@ def test_modern_reads_the_older_keys(tmp_path):
     compare(loaded.model, reference, examples(open_family("modern").template(SPECIAL), {"lm": 0}), {"lm": "logits"})
 
 
-def test_modern_mean_pooling_both_ways(tmp_path):
+@pytest.mark.parametrize(("head", "ends"), [("sequence", "SequenceClassification"), ("choice", "MultipleChoice")])
+def test_modern_mean_pooling_both_ways(head, ends, tmp_path):
     """The head reads every row of a text as one group, and each row gets the text's logits."""
-    config = with_labels(modern_config("sliding", classifier_pooling="mean"))
-    reference = randomise(transformers.ModernBertForSequenceClassification(config))
+    config = modern_config("sliding", classifier_pooling="mean")
+    config = with_labels(config) if head == "sequence" else config
+    reference = randomise(getattr(transformers, f"ModernBertFor{ends}")(config))
     loaded = load_theirs(reference, tmp_path)
-    again, _ = reopened("AutoModelForSequenceClassification", save_ours("modern", loaded.model, loaded.specs, tmp_path))
+    again, _ = reopened(f"AutoModelFor{ends}", save_ours("modern", loaded.model, loaded.specs, tmp_path))
     whole = []
     for example in examples(open_family("modern").template(SPECIAL)):
         every = np.arange(example.num_tokens)
         targets = Targets(at_MK=every[:, None], group_M=np.zeros(len(every), int))
-        whole.append(Example(example.source, predict={"sequence": targets}))
-    ours_MC = logits_of(loaded.model, whole)["sequence"]
+        whole.append(Example(example.source, predict={head: targets}))
+    ours_MC = logits_of(loaded.model, whole)[head]
     first_rows = np.cumsum([0] + [example.num_tokens for example in whole[:-1]])
     for other in (reference, again):
-        torch.testing.assert_close(ours_MC[first_rows], reference_run(other, whole).logits, atol=1e-5, rtol=0)
+        theirs_NC = reference_run(other, whole).logits.reshape(len(whole), -1)
+        torch.testing.assert_close(ours_MC[first_rows], theirs_NC, atol=1e-5, rtol=0)
 
 
 def test_bare_models_have_the_file_names_of_bare_models(tmp_path):

@@ -12,10 +12,9 @@ from typing import Any
 from torch import nn
 
 from pretune.core.assemble import Template
-from pretune.core.errors import InputError
 from pretune.core.randomness import derive_seed
 from pretune.families.encoder import Encoder
-from pretune.families.family import HeadSpec, Kind, Pooling
+from pretune.families.family import HeadSpec, Kind
 from pretune.families.layout import Layout, Part
 from pretune.families.settings import key, rate, read, write
 from pretune.families.weights import module, same
@@ -32,6 +31,7 @@ from pretune.nn.config import (
 )
 from pretune.nn.heads import ClassificationHead, MaskedLMHead, Transform
 from pretune.nn.initial import initialise
+from pretune.nn.pooling import Pooling
 
 POOLER = HeadTransform(activation="tanh", bias=True, norm=None)
 
@@ -79,7 +79,8 @@ class Bert(Encoder):
     """The family `bert`.
 
     The pooler (dense, tanh) belongs to the body as `body.pooler`, attached when a head first needs it or a file has it:
-    "next_sentence" and "sequence" heads share it, as in BERT's files. No gradients while no head reads it.
+    "next_sentence", "sequence" and "choice" heads share it, as in BERT's files. No gradients while no head reads it.
+    Heads that pool all rows have a layer like it of their own; transformers has no class for them.
     """
 
     name = "bert"
@@ -120,6 +121,7 @@ class Bert(Encoder):
             "next_sentence": (Part(tuple(module("next_sentence.classifier", "cls.seq_relationship")), output=True),),
             "sequence": (Part(tuple(module("sequence.classifier", "classifier")), output=True),),
             "token": (Part(tuple(module("token.classifier", "classifier")), output=True),),
+            "choice": (Part(tuple(module("choice.classifier", "classifier")), output=True),),
             "answer": (Part(tuple(module("answer.classifier", "qa_outputs")), output=True),),
         },
         architectures={
@@ -129,6 +131,7 @@ class Bert(Encoder):
             "ForNextSentencePrediction": ("next_sentence",),
             "ForSequenceClassification": ("sequence",),
             "ForTokenClassification": ("token",),
+            "ForMultipleChoice": ("choice",),
             "ForQuestionAnswering": ("answer",),
         },
     )
@@ -182,13 +185,18 @@ class Bert(Encoder):
         config: TransformerConfig = body.config
         if kind == "lm":
             return MaskedLMHead(body, config.output, config.init, seed)
-        if pooling == "mean":
-            raise InputError("a BERT reads a text at its first row, through the pooler: mean pooling does not fit it")
+        pools = pooling not in (None, "row")
         rate = config.hidden_dropout if dropout is None else dropout
         head = ClassificationHead(
-            config.hidden_size, num_labels, config.init, dropout=0.0 if kind in ("next_sentence", "answer") else rate, seed=seed
+            config.hidden_size,
+            num_labels,
+            config.init,
+            transform=POOLER if pools else None,
+            pooling=pooling or "row",
+            dropout=0.0 if kind in ("next_sentence", "answer") else rate,
+            seed=seed,
         )
-        if kind not in ("token", "answer"):
+        if kind not in ("token", "answer") and not pools:
             head.transform = self.pooler_of(body, seed).requires_grad_(True)  # type: ignore[assignment]
         return head
 

@@ -13,7 +13,7 @@ from pretune.core.errors import InputError, unknown
 from pretune.core.randomness import derive_seed
 from pretune.families import layout as files
 from pretune.families import settings
-from pretune.families.family import KINDS, HeadSpec, Kind, Loaded, Pooling
+from pretune.families.family import KINDS, LABELLED, HeadSpec, Kind, Loaded
 from pretune.families.labels import write_labels
 from pretune.families.layout import Layout
 from pretune.families.present import heads_in, wanted_spec
@@ -22,11 +22,13 @@ from pretune.families.settings import Key
 from pretune.families.weights import to_theirs
 from pretune.nn.body import Body
 from pretune.nn.config import TransformerConfig
+from pretune.nn.crf import CRF
 from pretune.nn.heads import ClassificationHead
 from pretune.nn.model import Model
+from pretune.nn.pooling import Pooling
 from pretune.nn.transformer import Transformer
 
-OUTPUTS: Mapping[Kind, int] = {"lm": 0, "next_sentence": 2, "answer": 2}
+OUTPUTS: Mapping[Kind, int] = {"lm": 0, "next_sentence": 2, "choice": 1, "answer": 2}
 """Outputs of the kinds of heads whose labels nobody chooses; "lm" has those of the vocabulary."""
 
 
@@ -66,11 +68,11 @@ class Encoder(ABC):
 
     @abstractmethod
     def head_settings(self, hf: Mapping[str, Any]) -> tuple[Pooling, float | None]:
-        """How config.json says that "sequence" heads pool, and the dropout before a classifier."""
+        """How config.json says that heads of whole texts pool, and the dropout before a classifier."""
 
     @abstractmethod
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
-        """The keys of config.json for pooling and dropout of a "sequence" or "token" head."""
+        """The keys of config.json for pooling and dropout of a head that has such settings."""
 
     def config(self, size: str | Mapping[str, Any], vocab_size: int, **changes: Any) -> TransformerConfig:
         """The body's config of a preset or of a mapping of settings, with changes.
@@ -137,8 +139,10 @@ class Encoder(ABC):
         known = next((each for each in KINDS if each == kind), None)
         if known is None:
             raise unknown("kind of head", kind, KINDS)
-        if known in ("sequence", "token") and not num_labels:
+        if known in LABELLED and not num_labels:
             raise InputError(f'a head of kind "{kind}" needs a number of labels')
+        if known == "crf":
+            return CRF(int(num_labels or 0)).to(body.device)
         outputs = OUTPUTS.get(known, int(num_labels or 0))
         return self.make_head(known, body, outputs, derive_seed(seed, kind), pooling, dropout)
 
@@ -202,7 +206,9 @@ class Encoder(ABC):
         specs: one for each head with labels. Raises InputError for a model the family's files cannot express.
         """
         by_kind = _specs_of(model, specs)
-        class_name, native = files.choose_class(self.layout, list(by_kind))
+        class_name, native = files.choose_class(
+            self.layout, [spec.kind for spec in by_kind.values() if files.is_native(self.layout, spec)]
+        )
         hf: dict[str, Any] = {"architectures": [class_name], "model_type": self.model_type, "dtype": "float32"}
         hf |= {**self.kept, **(kept or {}), **self.check(model.body.config)}
         for spec in reversed(by_kind.values()):
@@ -244,7 +250,7 @@ def _specs_of(model: Model, specs: Sequence[HeadSpec]) -> dict[Kind, HeadSpec]:
     for name, head in model.heads.items():
         if name not in KINDS:
             raise InputError(f"a head {name!r} has no place in the files: heads are {', '.join(KINDS)}")
-        if name not in given and name in ("sequence", "token"):
+        if name not in given and name in LABELLED:
             raise InputError(f"the {name} head needs its labels to be saved")
         spec = given.get(name) or HeadSpec(name)
         if isinstance(head, ClassificationHead) and spec.has_settings:

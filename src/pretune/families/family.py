@@ -3,8 +3,9 @@
 A family is a set of presets, a way to build a body and its heads, a template, and a two-way map to Hugging Face's
 files. Heads are of these kinds: "lm" (the vocabulary, at rows of tokens), "next_sentence" (two classes of a pair: 0 it
 follows, 1 it does not, as in the original code), "sequence" (classes or a value of the whole text), "token" (classes of
-rows), "answer" (two scores of a row: that an answer starts there, that it ends there). A model's heads are named by
-their kind.
+rows), "choice" (one score of the whole text: how well a choice goes with its context), "answer" (two scores of a row:
+that an answer starts there, that it ends there), "crf" (reads no rows: scores of a "token" head's labels beside each
+other; transformers has none). A model's heads are named by their kind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +20,14 @@ from pretune.core.registry import entries, find
 from pretune.nn.body import Body
 from pretune.nn.config import TransformerConfig
 from pretune.nn.model import Model
+from pretune.nn.pooling import Pooling
 
-Kind = Literal["lm", "next_sentence", "sequence", "token", "answer"]
+Kind = Literal["lm", "next_sentence", "sequence", "token", "choice", "answer", "crf"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+LABELLED: tuple[Kind, ...] = ("sequence", "token", "crf")
+"""Kinds of heads whose outputs have names that somebody chooses."""
 Problem = Literal["single_label_classification", "regression", "multi_label_classification"]
 PROBLEMS: tuple[Problem, ...] = get_args(Problem)
-Pooling = Literal["row", "mean"]
-"""What a "sequence" head reads: the summary row ([CLS]), or the mean of all rows of the sequence."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class HeadSpec:
     """A head as a request and as a record.
 
     labels: the classes' names in order, or one name for a value; "lm" and "next_sentence" have none.
-    pooling: None: the family's default. dropout: before the last linear map; None: the family's default.
+    pooling: of "sequence" and "choice"; None: the family's default. With one that the family's files do not know the head
+    is saved under our own names, and transformers opens the rest. dropout: before the last linear map; None: the family's default.
     Raises InputError for a kind that does not exist and for labels that do not fit it.
     """
 
@@ -48,16 +51,23 @@ class HeadSpec:
             raise unknown("kind of head", self.kind, KINDS)
         if self.problem not in PROBLEMS:
             raise unknown("problem_type", self.problem, PROBLEMS)
-        if (self.kind in ("sequence", "token")) != bool(self.labels):
+        if self.pooling not in (None, *get_args(Pooling)):
+            raise unknown("pooling", self.pooling, get_args(Pooling))
+        if (self.kind in LABELLED) != bool(self.labels):
             raise InputError(f'a head of kind "{self.kind}" has {"no " * bool(self.labels)}labels')
         if len(set(self.labels)) != len(self.labels):
             twice = next(label for label in self.labels if self.labels.count(label) > 1)
             raise InputError(f"the label {twice!r} occurs twice: labels must differ")
 
     @property
+    def reads_text(self) -> bool:
+        """Whether its kind reads a text as a whole, and so pools."""
+        return self.kind in ("sequence", "choice")
+
+    @property
     def has_settings(self) -> bool:
         """Whether files say how its kind pools and drops out."""
-        return self.kind not in ("lm", "next_sentence")
+        return self.kind not in ("lm", "next_sentence", "crf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +117,7 @@ class Family(Protocol):
         pooling: Pooling | None = None,
         dropout: float | None = None,
     ) -> nn.Module:
-        """A head with fresh weights. `num_labels` for "sequence" and "token"."""
+        """A head with fresh weights. `num_labels` for "sequence", "token", "crf"."""
 
     def head_of(self, spec: HeadSpec, body: Body, seed: int = 0) -> nn.Module:
         """The head a spec asks for, with fresh weights."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pretune.families.family import Kind
+from pretune.families.family import HeadSpec, Kind
 from pretune.families.weights import Rule, expand, names_read, same
 from pretune.nn.model import Model
+from pretune.nn.pooling import Pooling
 
 OWN = "pretune."
 GENERIC_HEADS = ("classifier.",)
@@ -35,7 +36,7 @@ class Layout:
     """class_name: as transformers' classes begin. prefix: before the body's names in a file with heads.
 
     body, pooler: rules with `ours` beginning with "body."; heads: with the kind. architectures: {end of a class's name:
-    kinds of its heads}.
+    kinds of its heads}. poolings: those that config.json can say.
     """
 
     class_name: str
@@ -44,6 +45,7 @@ class Layout:
     heads: Mapping[Kind, tuple[Part, ...]]
     architectures: Mapping[str, tuple[Kind, ...]]
     pooler: Part | None = None
+    poolings: tuple[Pooling, ...] = ("row",)
 
 
 def tensors_of(model: Model) -> dict[str, Tensor]:
@@ -65,6 +67,11 @@ def normal_names(layout: Layout, file: Mapping[str, Tensor]) -> dict[str, Tensor
         if not f".{plain}".endswith(IGNORED):
             found[plain] = tensor
     return found
+
+
+def is_native(layout: Layout, spec: HeadSpec) -> bool:
+    """Whether transformers has a class with this head, as it pools."""
+    return spec.kind in layout.heads and spec.pooling in (None, *layout.poolings)
 
 
 def own_part(kind: str, ours: Iterable[str]) -> Part:
@@ -102,7 +109,7 @@ def class_kinds(layout: Layout, architectures: Sequence[str]) -> tuple[Kind, ...
 def choose_class(layout: Layout, kinds: Sequence[Kind]) -> tuple[str, list[Kind]]:
     """The class that opens a file with heads of these kinds, and which of them can keep the family's names."""
     exact = [end for end, of in layout.architectures.items() if set(of) == set(kinds)]
-    order: tuple[Kind, ...] = ("sequence", "token", "answer", "lm", "next_sentence")
+    order: tuple[Kind, ...] = ("sequence", "token", "choice", "answer", "lm", "next_sentence")
     first = next((kind for kind in order if kind in kinds and kind in layout.heads), None)
     if exact:
         end = exact[0]

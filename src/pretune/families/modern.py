@@ -19,7 +19,7 @@ from torch import nn
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.families.encoder import Encoder
-from pretune.families.family import HeadSpec, Kind, Pooling
+from pretune.families.family import HeadSpec, Kind
 from pretune.families.layout import Layout, Part
 from pretune.families.settings import LARGEST, key, rate, read, size, write
 from pretune.families.weights import module, same
@@ -36,6 +36,7 @@ from pretune.nn.config import (
     TransformerConfig,
 )
 from pretune.nn.heads import ClassificationHead, MaskedLMHead
+from pretune.nn.pooling import Pooling
 
 KEYS = (
     key("vocab_size", 50_368, "vocab_size"),
@@ -121,6 +122,7 @@ class Modern(Encoder):
             "lm": (_transform("lm"), Part(tuple(same("lm.decoder.bias", "decoder.bias")), output=True)),
             "sequence": (_transform("sequence"), Part(tuple(module("sequence.classifier", "classifier")), output=True)),
             "token": (_transform("token"), Part(tuple(module("token.classifier", "classifier")), output=True)),
+            "choice": (_transform("choice"), Part(tuple(module("choice.classifier", "classifier")), output=True)),
             "answer": (_transform("answer"), Part(tuple(module("answer.classifier", "classifier")), output=True)),
         },
         architectures={
@@ -128,8 +130,10 @@ class Modern(Encoder):
             "ForMaskedLM": ("lm",),
             "ForSequenceClassification": ("sequence",),
             "ForTokenClassification": ("token",),
+            "ForMultipleChoice": ("choice",),
             "ForQuestionAnswering": ("answer",),
         },
+        poolings=("row", "mean"),
     )
     refused = {
         "position_embedding_type": ("absolute",),
@@ -204,7 +208,7 @@ class Modern(Encoder):
         return poolings[named], rate(hf, "classifier_dropout") or 0.0
 
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
-        pooling = {"classifier_pooling": "mean" if spec.pooling == "mean" else "cls"} if spec.kind == "sequence" else {}
+        pooling = {"classifier_pooling": "mean" if spec.pooling == "mean" else "cls"} if spec.reads_text else {}
         return pooling | {"classifier_dropout": spec.dropout}
 
     def template(self, special_ids: Mapping[str, int]) -> Template:

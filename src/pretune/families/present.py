@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
 from pretune.core.errors import InputError
 from pretune.families import layout as files
-from pretune.families.family import KINDS, HeadSpec, Kind, Pooling
+from pretune.families.family import KINDS, HeadSpec, Kind
 from pretune.families.labels import read_labels, read_problem
 from pretune.families.layout import GENERIC_HEADS, OWN, Layout
 from pretune.families.settings import rate
+from pretune.nn.pooling import Pooling
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,10 @@ class Present:
     is_own: bool = False
 
     def fits(self, wanted: HeadSpec) -> bool:
-        """Whether its output map is the one that is wanted: the same labels in the same order."""
-        return self.spec.labels == wanted.labels and self.spec.problem == wanted.problem
+        """Whether its output map is the one that is wanted: the same labels in the same order, and for a head under our
+        names the same pooling, on which its other weights depend."""
+        same_pooling = not self.is_own or wanted.pooling in (None, self.spec.pooling)
+        return self.spec.labels == wanted.labels and self.spec.problem == wanted.problem and same_pooling
 
 
 def heads_in(
@@ -54,8 +57,8 @@ def heads_in(
 def wanted_spec(spec: HeadSpec, present: Sequence[Present], head_settings: tuple[Pooling, float | None]) -> HeadSpec:
     """What is asked for, with what it leaves open. A head that is trained anew reads one row unless told otherwise
     (where transformers takes the config's pooling); one that the file has keeps its own."""
-    is_there = any(each.spec.kind == spec.kind and each.fits(spec) for each in present)
-    return complete(spec, head_settings if is_there else ("row", head_settings[1]))
+    there = next((each.spec for each in present if each.spec.kind == spec.kind and each.fits(spec)), None)
+    return complete(spec, (there.pooling or "row", there.dropout) if there else ("row", head_settings[1]))
 
 
 def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> HeadSpec:
@@ -63,13 +66,13 @@ def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> Hea
     if not spec.has_settings:
         return spec
     pooling, dropout = head_settings
-    if spec.kind == "sequence" and spec.pooling is None:
+    if spec.reads_text and spec.pooling is None:
         spec = replace(spec, pooling=pooling)
     return replace(spec, dropout=dropout) if spec.dropout is None else spec
 
 
 def _spec(kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> HeadSpec:
-    if kind in ("lm", "next_sentence", "answer"):
+    if kind in ("lm", "next_sentence", "choice", "answer"):
         return HeadSpec(kind)
     shape = file["classifier.weight"].shape
     if len(shape) != 2 or not shape[0]:
@@ -85,7 +88,7 @@ def _own_spec(kind: Kind, hf: Mapping[str, Any]) -> HeadSpec:
         labels, pooling = told["labels"], told["pooling"]
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise TypeError
-        if pooling not in (None, "row", "mean"):
+        if pooling not in (None, *get_args(Pooling)):
             raise TypeError
         return HeadSpec(kind, tuple(labels), told["problem"], pooling, rate(told, "dropout"))
     except (KeyError, TypeError) as error:

@@ -76,11 +76,12 @@ def _head_parts(
 ) -> list[tuple[Part, bool]]:
     """A head's parts, and whether to read each: an output map is read where the file's labels are the wanted ones."""
     of_file = next((each for each in present if each.spec.kind == spec.kind), None)
-    if spec.kind not in layout.heads or (of_file is not None and of_file.is_own):
-        parts: Sequence[Part] = (files.own_part(spec.kind, ours),)
-    else:
-        parts = layout.heads[spec.kind]
     fits = spec.kind in ("lm", "next_sentence") or (of_file is not None and of_file.fits(spec))
+    if files.is_native(layout, spec) and not (fits and of_file is not None and of_file.is_own):
+        parts = layout.heads[spec.kind]
+    else:
+        parts = (files.own_part(spec.kind, ours),)
+        fits = fits and of_file is not None and of_file.is_own
     return [(part, fits or not part.output) for part in parts]
 
 

@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 TOKENS_PER_BATCH = 4096
 POOLINGS = ("mean", "cls", "max")
-WHOLE_TEXT_HEADS = ("sequence", "next_sentence")
+WHOLE_TEXT_HEADS = ("sequence", "choice", "next_sentence")
 
 
 class TextError(InputError):
@@ -81,11 +81,11 @@ class Pretrained:
 
     def logits(self, texts: Sequence[Text], head: str, *, truncate: bool = False) -> list[Floats]:
         """What a head gives: [tokens, vocabulary] for "lm", [tokens, classes] for "token", [classes] for heads that
-        read the text as a whole ("sequence", "next_sentence"). Raises InputError for a head the model does not have."""
+        read the text as a whole ("sequence", "choice", "next_sentence"). Raises InputError for a head the model does not have."""
         if head not in self.model.heads:
             raise unknown("head", head, self.model.heads)
         whole = head in WHOLE_TEXT_HEADS
-        every_row = not whole or getattr(self.model.heads[head], "pooling", "row") == "mean"
+        every_row = not whole or getattr(self.model.heads[head], "pooling", "row") != "row"
 
         def compute(batch: Batch) -> list[Tensor]:
             sizes = np.empty(len(batch.source.lengths_N), np.int64)
