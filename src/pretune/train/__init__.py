@@ -16,7 +16,8 @@ parallel.py     model and criterion spread over the processes: DDP, FSDP2
 agreement.py    what the processes agree on before each step
 joint.py        the gradients of a step that several processes take together
 run.py          Run, the live state that hooks see; Tally; Report
-loop.py         fit: the loop, saving and resuming
+loop.py         fit: the loop
+resume.py       what a checkpoint of a run holds; saving and continuing
 records.py      metrics.jsonl
 evaluation.py   hook: scores during training, best weights, early stopping
 progress.py     hook: a bar on a terminal, lines elsewhere
