@@ -5,7 +5,17 @@ lines.py       bytes to checked lines: plain, .gz, .zst; bounded memory
 tables.py      rows of JSONL, CSV, TSV, Parquet and CoNLL files, each with its line
 documents.py   raw text and tables to documents, whole or in parts
 records.py     labelled files to records; columns renamed, required ones asserted
+squad.py       SQuAD JSON to questions, offsets checked
+answers.py     the answers of a record, from any layout
+offsets.py     spans of a text by character
 labels.py      are the labels of one kind: classes or numbers
+contents.py    what a labelled record holds, whatever its task: texts and gold labels
+check.py       what is wrong with labelled files, alone and together
+findings.py    a finding of a check: how bad, how many rows, which lines
+label_problems.py  mixed kinds of labels, names that differ by blanks or case, rare and unseen ones
+overlap.py     rows with the same text: duplicates, label noise, leakage
+suspects.py    characters of damaged texts: mojibake, replacement and control characters
+lengths.py     how long texts are, and rows that are oddly short or long
 sentences.py   sentence borders by a documented rule for English, German, French and CJK
 clean.py       lower-casing, accent stripping and white space as BERT does
 """

@@ -58,13 +58,25 @@ def _kind(record: Record, column: str) -> str:
     label = record.get(column)
     if label is None or label == "":
         raise record.error("the label is missing", f"fill in {column!r}")
+    found = label_kind(label)
+    if found is None:
+        raise record.error(
+            f"label {label!r} cannot be a class", "give a word or a whole number; for values use regress"
+        )
+    return found
+
+
+def label_kind(label: Any) -> str | None:
+    """What kind of name a label is; None for what cannot name a class.
+
+    >>> label_kind("good"), label_kind("-1"), label_kind(True), label_kind(0.5)
+    ('a word', 'a whole number', 'a truth value', None)
+    """
     if isinstance(label, bool):
         return "a truth value"
     if isinstance(label, int):
         return "a whole number"
     if not isinstance(label, str):
-        raise record.error(
-            f"label {label!r} cannot be a class", "give a word or a whole number; for values use regress"
-        )
+        return None
     sign = label[1:] if label[:1] in "+-" else label
     return "a whole number" if sign.isdecimal() else "a word"
