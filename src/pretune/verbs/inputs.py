@@ -4,17 +4,17 @@ A text file, and standard input, has a text a line, blank lines included. Standa
 and words: its first line then begins with `{`. Imports no torch.
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, TextIO, TypeVar, cast
 
+from pretune.core import strict_json
 from pretune.core.errors import InputError, bad_line
 from pretune.text.faults import Faults
 from pretune.text.lines import checked_lines, read_lines
-from pretune.text.records import Record, iterate_records
+from pretune.text.records import Record, iterate_records, record_format
 from pretune.text.tables import format_of
 
 STDIN = "<stdin>"
@@ -94,7 +94,7 @@ def _chars_of(record: Record) -> int:
 
 
 def _records(file: str | Path, columns: Mapping[str, str]) -> Iterator[Record]:
-    if str(file) != "-" and (Path(file).is_dir() or format_of(file) != "txt"):
+    if str(file) != "-" and (Path(file).is_dir() or record_format(file) != "txt"):
         yield from iterate_records(file, columns=columns)
         return
     lines = read_texts(file)
@@ -112,8 +112,10 @@ def _records(file: str | Path, columns: Mapping[str, str]) -> Iterator[Record]:
 
 def _json_row(line: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        row = strict_json.parse(line)
+        if half := strict_json.half_surrogate(line, row):
+            raise ValueError(f"half a surrogate pair, {half} without its other half")
+    except ValueError as error:
         raise bad_line(STDIN, number, f"invalid JSON ({error})", "write one JSON object a line") from error
     if not isinstance(row, dict):
         raise bad_line(STDIN, number, f"a {type(row).__name__}", 'write {"text": ...} on each line')
