@@ -12,7 +12,8 @@ from seqeval import metrics as seqeval
 from pretune.core.errors import InputError
 from pretune.core.pack import pack
 from pretune.tasks.run import predict
-from pretune.tasks.sentences import is_span_scheme, windows
+from pretune.metrics.schemes import marks_spans
+from pretune.tasks.sentences import windows
 from pretune.tasks.source import TaskSource
 from pretune.tasks.tag import tag
 from pretune.text.records import Record, read_records
@@ -144,8 +145,8 @@ def test_places_are_characters_of_the_text(tiny, tokenizer, template):
     task, _ = tiny.fitted("tag")
     text = "Anna  saw\tParis."
     found = predict(tiny.model(task), task, [Record({"text": text})], tokenizer, template, 16)[0]
-    assert [text[word["start"] : word["end"]] for word in found] == ["Anna", "saw", "Paris."]
-    assert [word["word"] for word in found] == ["Anna", "saw", "Paris."]
+    assert [text[word["start"] : word["end"]] for word in found] == ["Anna", "saw", "Paris", "."]
+    assert [word["word"] for word in found] == ["Anna", "saw", "Paris", "."]
     words = ["Anna", "saw", "Paris"]
     found = predict(tiny.model(task), task, [Record({"words": words})], tokenizer, template, 16)[0]
     assert [" ".join(words)[word["start"] : word["end"]] for word in found] == words
@@ -178,9 +179,9 @@ def test_bio_is_scored_as_seqeval_does_and_others_by_accuracy():
 
 
 def test_schemes_are_told_apart():
-    assert is_span_scheme(["B-X", "O"]) and is_span_scheme(["B-X", "I-X", "E-X", "S-X", "O"])
-    assert not is_span_scheme(["B-X", "NOUN"]) and not is_span_scheme(["I", "B", "O"])
-    with pytest.raises(InputError, match="f1 is of spans"):
+    assert marks_spans(["B-X", "O"]) and marks_spans(["B-X", "I-X", "E-X", "S-X", "O"])
+    assert not marks_spans(["B-X", "NOUN"]) and not marks_spans(["I", "B", "O"])
+    with pytest.raises(InputError, match="mark no spans.*f1 is of spans"):
         tag(labels=("DET", "NOUN"), metric="f1")
 
 

@@ -3,7 +3,9 @@
 checks.py         what every metric refuses: empty, unequal, NaN
 classification.py accuracy, confusion counts, precision, recall, F1 (binary, micro, macro), Matthews correlation
 correlation.py    Pearson and Spearman
-spans.py          spans of BIO tags and their F1, equal to seqeval's default
+answers.py        exact match and F1 of answers, equal to SQuAD's scorers; the best threshold for no answer
+spans.py          spans of tags and their F1, equal to seqeval's default
+schemes.py        tag schemes: IOB1, BIO, BIOES, BILOU; detection, conversion, legal transitions, strict spans
 perplexity.py     perplexity and bits from a sum of nats
 calibration.py    reliability bins, expected calibration error, Brier score
 intervals.py      percentile bootstrap over items: of any metric, and fast for scores of sums

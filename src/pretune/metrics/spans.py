@@ -1,8 +1,9 @@
-"""Spans of BIO (and IOBES) tags, and precision, recall and F1 of whole spans.
+"""Spans of BIO, IOB1 and BIOES tags, and precision, recall and F1 of whole spans.
 
 The score of CoNLL-2000 and CoNLL-2003 (Tjong Kim Sang and Buchholz 2000; Tjong Kim Sang and De Meulder 2003): a span
 counts when type, start and end all agree. Malformed sequences are read as the shared task's `conlleval` reads them, and
-equal seqeval's default (lenient) mode: an I- that continues nothing opens a span. Not here: seqeval's strict mode.
+equal seqeval's default (lenient) mode: an I- that continues nothing opens a span. BILOU's letters L and U are read as
+E and S. seqeval's strict mode is another way to read spans, `schemes.strict_spans`; scores take either.
 
 >>> spans(["B-PER", "I-PER", "O", "I-LOC", "B-LOC"])
 [('PER', 0, 2), ('LOC', 3, 4), ('LOC', 4, 5)]
@@ -12,7 +13,7 @@ equal seqeval's default (lenient) mode: an I- that continues nothing opens a spa
 SpanScores(precision=0.5, recall=0.5, f1=0.5, support=2)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,18 +23,21 @@ from pretune.metrics.checks import FloatArray, IntArray
 
 Tags = Sequence[str]
 Span = tuple[str, int, int]
+Reader = Callable[[Tags], Sequence[Span]]
+"""How spans are read from tags."""
+LETTERS = {"B": "B", "I": "I", "O": "O", "E": "E", "S": "S", "L": "E", "U": "S"}
 
 
 def spans(tags: Tags) -> list[Span]:
     """(type, start, end) of each span of one sentence; `end` is exclusive. A bare `B` or `I` has the type `_`.
 
     A tag goes on with the span before it when it is I- or E-, the tag before it is B- or I-, and the types are equal.
-    InputError for a tag that is neither O nor begins with B-, I-, E- or S-.
+    InputError for a tag that is neither O nor begins with B-, I-, E-, S-, L- or U-.
     """
     found: list[Span] = []
     before, kind_before = "O", ""
     for place, tag in enumerate(tags):
-        prefix, kind = _parse(tag)
+        prefix, kind = parse(tag)
         if prefix != "O":
             goes_on = prefix in "IE" and before in "BI" and kind == kind_before
             start = found.pop()[1] if goes_on else place
@@ -42,11 +46,16 @@ def spans(tags: Tags) -> list[Span]:
     return found
 
 
-def _parse(tag: str) -> tuple[str, str]:
+def parse(tag: str) -> tuple[str, str]:
+    """A tag's letter, as BIOES has it, and its type. InputError for what is no span's tag.
+
+    >>> parse("B-A-B"), parse("U-PER"), parse("I")
+    (('B', 'A-B'), ('S', 'PER'), ('I', '_'))
+    """
     prefix, hyphen, kind = tag.partition("-")
-    if prefix not in ("B", "I", "O", "E", "S") or (prefix == "O" and hyphen):
+    if prefix not in LETTERS or (prefix == "O" and hyphen):
         raise InputError(f"tag {tag!r} is not a span tag: write O, or B-TYPE and I-TYPE")
-    return prefix, kind or "_"
+    return LETTERS[prefix], kind or "_"
 
 
 @dataclass(frozen=True)
@@ -59,16 +68,16 @@ class SpanScores:
     support: int
 
 
-def span_counts(gold: Sequence[Tags], predicted: Sequence[Tags]) -> IntArray:
+def span_counts(gold: Sequence[Tags], predicted: Sequence[Tags], read: Reader = spans) -> IntArray:
     """Counts [N, 3] of each sentence's spans: correct, predicted, gold. What a bootstrap over sentences sums.
 
     ValueError where sentences or their lengths do not match; InputError for no sentences.
     """
-    pairs = _aligned(gold, predicted)
+    pairs = _aligned(gold, predicted, read)
     return np.array([(len(a & b), len(b), len(a)) for a, b in pairs], np.int64).reshape(-1, 3)
 
 
-def _aligned(gold: Sequence[Tags], predicted: Sequence[Tags]) -> list[tuple[set[Span], set[Span]]]:
+def _aligned(gold: Sequence[Tags], predicted: Sequence[Tags], read: Reader) -> list[tuple[set[Span], set[Span]]]:
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold sentences but {len(predicted)} predicted ones")
     if not len(gold):
@@ -76,7 +85,7 @@ def _aligned(gold: Sequence[Tags], predicted: Sequence[Tags]) -> list[tuple[set[
     for number, (a, b) in enumerate(zip(gold, predicted, strict=True)):
         if len(a) != len(b):
             raise ValueError(f"sentence {number} has {len(a)} gold tags but {len(b)} predicted ones")
-    return [(set(spans(a)), set(spans(b))) for a, b in zip(gold, predicted, strict=True)]
+    return [(set(read(a)), set(read(b))) for a, b in zip(gold, predicted, strict=True)]
 
 
 def f1_of_counts(counts: FloatArray) -> FloatArray:
@@ -85,20 +94,20 @@ def f1_of_counts(counts: FloatArray) -> FloatArray:
     return np.divide(top, bottom, out=np.zeros_like(bottom), where=bottom > 0)
 
 
-def span_scores(gold: Sequence[Tags], predicted: Sequence[Tags]) -> SpanScores:
+def span_scores(gold: Sequence[Tags], predicted: Sequence[Tags], read: Reader = spans) -> SpanScores:
     """Scores over all spans of all sentences (micro average, the shared tasks' figure)."""
-    return _scores(span_counts(gold, predicted).sum(0))
+    return _scores(span_counts(gold, predicted, read).sum(0))
 
 
-def span_f1(gold: Sequence[Tags], predicted: Sequence[Tags]) -> float:
+def span_f1(gold: Sequence[Tags], predicted: Sequence[Tags], read: Reader = spans) -> float:
     """F1 over all spans: equal to `seqeval.metrics.f1_score`."""
-    return span_scores(gold, predicted).f1
+    return span_scores(gold, predicted, read).f1
 
 
 def span_scores_by_type(gold: Sequence[Tags], predicted: Sequence[Tags]) -> dict[str, SpanScores]:
     """Type -> scores of its spans, sorted by type, for every type that occurs in gold or prediction."""
     counts: dict[str, IntArray] = {}
-    for gold_spans, predicted_spans in _aligned(gold, predicted):
+    for gold_spans, predicted_spans in _aligned(gold, predicted, spans):
         for column, part in enumerate((gold_spans & predicted_spans, predicted_spans, gold_spans)):
             for kind, _, _ in part:
                 counts.setdefault(kind, np.zeros(3, np.int64))[column] += 1

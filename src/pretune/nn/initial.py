@@ -36,7 +36,7 @@ class Embedding(nn.Embedding):
 
 
 def initialise(module: nn.Module, init: Init, seed: int, keep: nn.Module | None = None) -> None:
-    """Draws matrices and embeddings, sets biases to zero and norms to one, in place.
+    """Draws matrices and embeddings, sets biases (and what a module says, `starts_at_zero`) to zero and norms to one.
 
     keep: a module whose parameters stay as they are where `module` shares them (a decoder tied to an embedding).
     Parameters on the meta device are passed over. Raises TypeError for a parameter of a kind it does not know.
@@ -51,7 +51,7 @@ def initialise(module: nn.Module, init: Init, seed: int, keep: nn.Module | None 
 
 @torch.no_grad()
 def _fill(part: nn.Module, name: str, parameter: nn.Parameter, init: Init, seed: int) -> None:
-    if name.rpartition(".")[2] == "bias":
+    if name.rpartition(".")[2] == "bias" or getattr(part, "starts_at_zero", False):
         parameter.zero_()
     elif isinstance(part, nn.LayerNorm | nn.RMSNorm):
         parameter.fill_(1.0)

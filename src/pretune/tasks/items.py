@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from pretune.metrics.checks import AnyArray, FloatArray, IntArray, paired
 from pretune.metrics.correlation import spearman
 from pretune.metrics.intervals import Interval, SumScore, bootstrap, bootstrap_sums, ratio_of_sums
-from pretune.metrics.spans import f1_of_counts, span_counts
+from pretune.metrics.spans import Reader, f1_of_counts, span_counts, spans
 
 Tags = Sequence[str]
 
@@ -103,9 +103,9 @@ def word_accuracy_items(gold: Sequence[Tags], predicted: Sequence[Tags]) -> Item
     return of_sums([(sum(a == b for a, b in zip(*row, strict=True)), len(row[0])) for row in rows], ratio_of_sums)
 
 
-def span_f1_items(gold: Sequence[Tags], predicted: Sequence[Tags]) -> Items:
+def span_f1_items(gold: Sequence[Tags], predicted: Sequence[Tags], read: Reader = spans) -> Items:
     """F1 of whole spans; the items are the sentences."""
-    return of_sums(span_counts(gold, predicted), f1_of_counts)
+    return of_sums(span_counts(gold, predicted, read), f1_of_counts)
 
 
 def pearson_items(gold: ArrayLike, predicted: ArrayLike) -> Items:

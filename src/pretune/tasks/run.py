@@ -83,7 +83,7 @@ def predict_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKE
             for part in cut(source.examples, max_tokens):
                 batch = pack(part)
                 numbers = batch.origin_E.tolist()
-                outputs = model(batch.to(model.body.device), heads=[source.task.head])
+                outputs = source.task.outputs(model, batch.to(model.body.device))
                 if not outputs[source.task.head].isfinite().all():
                     raise RunError("the model's outputs are not finite: training has diverged; lower optimizer.lr")
                 found = source.task.decode(outputs, batch, [source.records[number] for number in numbers])

@@ -1,9 +1,7 @@
 """Tagged sentences: their words and tags, where words stand in the text, and how a long sentence is cut in windows."""
 
 import re
-from collections.abc import Sequence
 
-from pretune.core.errors import InputError
 from pretune.metrics.checks import IntArray
 from pretune.text.labels import label_name
 from pretune.text.records import Record
@@ -15,16 +13,21 @@ Place = tuple[str, int, int]
 def places_of(record: Record) -> list[Place]:
     """The words of a record with their places.
 
-    `words`: a list (places are those in the words joined by single spaces), or one text. Without `words`, the `text` is
-    cut at white space. InputError where there is no word at all.
+    `words`: a list (places are those in the words joined by single spaces), or one text, cut at white space. Without
+    `words`, the `text` is cut at white space where it has `tags`, a tag a word, else as `cut_text` does.
+    InputError where there is no word at all.
 
     >>> places_of(Record({"words": ["No", "way", "!"]}))
     [('No', 0, 2), ('way', 3, 6), ('!', 7, 8)]
     >>> places_of(Record({"text": " No  way!"}))
+    [('No', 1, 3), ('way', 5, 8), ('!', 8, 9)]
+    >>> places_of(Record({"text": " No  way!", "tags": "X Y"}))
     [('No', 1, 3), ('way!', 5, 9)]
     """
     value = record.get("words", record.get("text"))
-    if isinstance(value, str):
+    if isinstance(value, str) and "words" not in record and "tags" not in record:
+        places = cut_text(value)
+    elif isinstance(value, str):
         places = [(found.group(), found.start(), found.end()) for found in re.finditer(r"\S+", value)]
     elif isinstance(value, list) and all(isinstance(word, str) for word in value):
         places, start = [], 0
@@ -83,18 +86,41 @@ def windows(first_pieces_W: IntArray, num_pieces: int, room: int) -> list[tuple[
     return found
 
 
-def is_span_scheme(labels: Sequence[str]) -> bool:
-    """Whether tags are those of spans: O, and B-, I- (E-, S-) before a type, with at least one of these.
+def text_of_words(record: Record) -> str:
+    """The text that `places_of` counts characters in."""
+    value = record.get("words", record.get("text"))
+    return value if isinstance(value, str) else " ".join(value or ())
 
-    >>> is_span_scheme(["B-PER", "I-PER", "O"]), is_span_scheme(["ADJ", "NOUN"]), is_span_scheme(["O", "X"])
-    (True, False, False)
+
+_EDGES = re.compile(r"""([\[({<"'«“‘„¿¡]*)(.*?)([\])}>"'»”’.,;:!?…]*)$""", re.DOTALL)
+_CLITIC = re.compile(r"(?<=\w)(n['’]t|['’](?:s|re|ve|ll|d|m))$", re.IGNORECASE)
+_ABBREVIATION = re.compile(r"(?:[^\W\d]\.)*[^\W\d]")
+
+
+def cut_text(text: str) -> list[Place]:
+    """Words of a text as treebanks and CoNLL's files cut them, roughly: at white space, then brackets, quotes and
+    punctuation at the edges, each mark by itself, and English clitics. What has no letter or digit stays whole.
+
+    >>> [word for word, _, _ in cut_text("(John's U.S. visit didn't cost $3.50!) -- ok...")]
+    ['(', 'John', "'s", 'U.S.', 'visit', 'did', "n't", 'cost', '$3.50', '!', ')', '--', 'ok', '...']
     """
-    return any(re.match(r"[BIES]-.", label) for label in labels) and all(
-        re.fullmatch(r"O|[BIES]-.+", label) for label in labels
-    )
+    found: list[Place] = []
+    for chunk in re.finditer(r"\S+", text):
+        start = chunk.start()
+        for part in _parts(chunk.group()):
+            found.append((part, start, start + len(part)))
+            start += len(part)
+    return found
 
 
-def span_metric_only_for_spans(metric: str, labels: Sequence[str]) -> None:
-    """InputError where F1 of spans is asked of tags that mark none."""
-    if metric == "f1" and labels and not is_span_scheme(labels):
-        raise InputError(f"f1 is of spans, and these tags mark none: {', '.join(labels[:10])}: give metric=accuracy")
+def _parts(chunk: str) -> list[str]:
+    if not any(map(str.isalnum, chunk)):
+        return [chunk]
+    edges = _EDGES.match(chunk)
+    assert edges is not None
+    before, core, after = edges.groups()
+    if after.startswith(".") and _ABBREVIATION.fullmatch(core):
+        core, after = core + ".", after[1:]
+    clitic = _CLITIC.search(core)
+    words = [core] if clitic is None else [core[: clitic.start()], clitic.group()]
+    return [*before, *words, *re.findall(r"\.{2,}|.", after)]

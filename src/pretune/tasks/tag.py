@@ -6,55 +6,82 @@ predicted tag comes from its first piece, or from the mean of its pieces' distri
 becomes several sequences of whole words in one Example (`sentences.py`), so every word is scored; only the tail of a
 single word longer than a sequence is left out, counted.
 
-BIO tags are scored by F1 of spans, equal to seqeval's, others by accuracy over words and macro F1. Not here: a CRF.
+Tags of spans are scored by F1 of spans, equal to seqeval's, others by accuracy over words and macro F1.
+
+Schemes (`metrics/schemes.py`): the file's is detected in the training tags unless `scheme` says it; predictions come
+back in it. `train_scheme` is what the head learns, converted there and back: BIOES helps some (Ratinov and Roth 2009).
+A tag that is of no scheme is an error that names its line. Tags that stand where their scheme forbids it are read as
+`conlleval` reads them, and counted in `remarks`; where sequences must be legal to be learned (another `train_scheme`,
+`decoding=constrained`), they are learned as the spans that were read.
+
+Decoding: `free` takes each word's best tag; `constrained` the best of the legal sequences (Viterbi over the words'
+log-probabilities). With `crf` the head's logits and learned transitions score whole sentences (`nn/crf.py`), in
+training too; `constrained` then keeps illegal sequences out of both. A word is one row there, its first piece or the
+mean of its pieces, and the windows of a long sentence are one chain. The loss is summed over sentences and divided by
+words, so that with transitions of zero it is exactly that of the tagger without a CRF, whatever the lengths. Scores
+are marginal probabilities under what was decoded with: the tag's share of the legal sequences, all tags of others.
+
+transformers has no CRF: it opens such a model as a plain token classifier, without the transitions.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self, get_args
+from functools import cache, partial
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pretune.core.assemble import Template, assemble
+from pretune.core.assemble import Template
+from pretune.core.errors import InputError
 from pretune.core.loss import Loss, cross_entropy
-from pretune.core.pack import pack
-from pretune.core.stream import Batch, Example, Segments, Targets
+from pretune.core.stream import Batch, Example, Targets
 from pretune.families.family import HeadSpec
-from pretune.metrics.checks import FloatArray
 from pretune.metrics.classification import accuracy, macro_f1
-from pretune.metrics.spans import span_scores
+from pretune.metrics.schemes import (
+    LETTERS,
+    SCHEMES,
+    Scheme,
+    detect,
+    legal_transitions,
+    rewritten,
+    scheme_of_labels,
+    strict_spans,
+)
+from pretune.metrics.spans import Reader, span_scores, spans
+from pretune.nn.crf import marginals, negative_log_likelihood, restricted, viterbi
 from pretune.tasks.baselines import frequent_tags, most_frequent
 from pretune.tasks.classes import at_least_two, label_number, refuse_unseen
+from pretune.tasks.entities import entities_of
 from pretune.tasks.items import Items, span_f1_items, word_accuracy_items
-from pretune.tasks.sentences import (
-    Place,
-    is_span_scheme,
-    places_of,
-    span_metric_only_for_spans,
-    tags_of,
-    windows,
-    words_of,
-)
+from pretune.tasks.sentences import Place, places_of, tags_of, text_of_words, words_of
+from pretune.tasks.tag_schemes import check_tags, scheme_remarks
 from pretune.tasks.task import Prediction, Scores, Task, chosen
-from pretune.tasks.texts import on_host, room_for
+from pretune.tasks.texts import on_host
+from pretune.tasks.word_rows import featurize_words, first_of_words, mean_of_words
+from pretune.text.contents import Gold
 from pretune.text.labels import check_labels
 from pretune.text.records import Record
-from pretune.tokenizers.pieces import Pieces
 from pretune.tokenizers.tokenizer import Tokenizer
 
 LabelPieces = Literal["first", "all"]
 DecodePieces = Literal["first", "mean"]
+CRF_NOTE = (
+    "the CRF's transitions are pretune's own: transformers opens the model as a plain token classifier without them, "
+    "and its tags may differ"
+)
 
 
 @dataclass(frozen=True)
 class tag(Task):
     """words -> tags.
 
-    labels: names of the tags, sorted, bound by `fit_labels`. metric: the main one; auto is f1 (of spans) for BIO tags
-    and accuracy (of words) for others. label_pieces, decode_pieces: see the top of this file.
+    labels: names of the head's tags, sorted, bound by `fit_labels`. metric: the main one; auto is f1 (of spans) for
+    tags of spans and accuracy (of words) for others. scheme: the files', bound by `fit_labels`; train_scheme: the
+    head's, auto is the same. span_mode: what f1 counts as a span, as seqeval's modes: default, or strict, where a span
+    that breaks the scheme is none. output: what `predict` shows, words or entities. For the rest see the file's top.
 
     >>> from pretune.core.assemble import Template
     >>> from pretune.tokenizers.tokenizer import Backend
@@ -77,109 +104,227 @@ class tag(Task):
     metric: str = "auto"
     label_pieces: LabelPieces = "first"
     decode_pieces: DecodePieces = "first"
+    scheme: str = "auto"
+    train_scheme: str = "auto"
+    decoding: str = "free"
+    crf: bool = False
+    span_mode: str = "default"
+    output: str = "words"
 
     head: ClassVar[str] = "token"
+    gold: ClassVar[Gold] = "classes"
 
     def __post_init__(self) -> None:
         chosen("metric", self.metric, ("auto", "f1", "accuracy"))
         chosen("label_pieces", self.label_pieces, get_args(LabelPieces))
         chosen("decode_pieces", self.decode_pieces, get_args(DecodePieces))
-        span_metric_only_for_spans(self.metric, self.labels)
+        chosen("scheme", self.scheme, ("auto", *SCHEMES))
+        chosen("train_scheme", self.train_scheme, ("auto", *LETTERS))
+        chosen("decoding", self.decoding, ("free", "constrained"))
+        chosen("span_mode", self.span_mode, ("default", "strict"))
+        chosen("output", self.output, ("words", "entities"))
+        if self.crf and (self.label_pieces == "all") != (self.decode_pieces == "mean"):
+            raise InputError(
+                "a CRF must read words alike in training and prediction: give label_pieces=first decode_pieces=first, "
+                "or label_pieces=all decode_pieces=mean"
+            )
+        if self.labels:
+            self._check_spans()
+
+    def _check_spans(self) -> None:
+        """InputError where something of spans is asked of tags that mark none, or no sequence of them is legal."""
+        asked = {
+            "f1 is of spans, give metric=accuracy": self.metric == "f1",
+            "train_scheme is of spans, leave it out": self.train_scheme != "auto",
+            "constrained decoding is of spans, give decoding=free": self.decoding != "free",
+            "span_mode is of spans, leave it out": self.span_mode != "default",
+            "entities are spans, give output=words": self.output != "words",
+        }
+        if self.file_scheme == "plain" and (wrong := [what for what, is_asked in asked.items() if is_asked]):
+            raise InputError(f"these tags mark no spans ({', '.join(self.labels[:10])}): {wrong[0]}")
+        if self.decoding == "constrained":
+            _legal(self.labels, self.head_scheme)
+
+    @property
+    def file_scheme(self) -> Scheme:
+        """The scheme of the files; of a model that does not say it, what its labels suggest."""
+        return next((name for name in SCHEMES if name == self.scheme), scheme_of_labels(self.labels))
+
+    @property
+    def head_scheme(self) -> Scheme:
+        """The scheme of the head's labels."""
+        return next((name for name in SCHEMES if name == self.train_scheme), self.file_scheme)
 
     @property
     def main_metric(self) -> str:
         if self.metric != "auto":
             return self.metric
-        return "f1" if is_span_scheme(self.labels) else "accuracy"
+        return "accuracy" if self.file_scheme == "plain" else "f1"
 
     @property
     def head_spec(self) -> HeadSpec:
         return HeadSpec("token", self.labels)
 
     @property
+    def head_specs(self) -> tuple[HeadSpec, ...]:
+        return (self.head_spec, HeadSpec("crf", self.labels)) if self.crf else (self.head_spec,)
+
+    def heads(self, body: Any) -> dict[str, nn.Module]:
+        heads = super().heads(body)
+        return heads | {"crf": body.family_head("crf", len(self.labels))} if self.crf else heads
+
+    def outputs(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        outputs = super().outputs(model, batch)
+        if self.crf and "crf" not in model.heads:
+            raise ValueError("the task has a CRF and the model has none: make its heads from task.head_specs")
+        return outputs | {"crf": model.heads["crf"].transitions} if self.crf else outputs
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        spans = "f1, precision and recall are of whole spans of all types together, as seqeval's"
-        return (spans,) if is_span_scheme(self.labels) else ()
+        mode = " in strict mode" if self.span_mode == "strict" else ""
+        found = [f"f1, precision and recall are of whole spans of all types together, as seqeval's{mode}"]
+        if self.head_scheme != self.file_scheme:
+            found.append(f"the model's own labels are {self.head_scheme}, predictions are given in {self.file_scheme}")
+        if self.file_scheme == "plain":
+            found = []
+        return (*found, CRF_NOTE) if self.crf else tuple(found)
 
     def fit_labels(self, records: Sequence[Record]) -> Self:
         if self.labels:
             self.check(records)
             return self
-        first = {name: record for record in reversed(records) for name in tags_of(record)}
+        try:
+            scheme = detect(map(tags_of, records)) if self.scheme == "auto" else self.scheme
+        except InputError as error:
+            raise InputError(str(error) if not records else f"{records[0].path}: {error}") from error
+        bound = replace(self, scheme=scheme)
+        first = {name: record for record in reversed(records) for name in bound.gold_tags(record)}
         names = check_labels([Record({"label": name}, record.path, record.line) for name, record in first.items()])
-        return replace(self, labels=at_least_two(names, records))
+        return replace(bound, labels=at_least_two(names, records))
+
+    def gold_tags(self, record: Record) -> list[str]:
+        """The record's tags as the head learns them. InputError for a tag that its scheme does not know."""
+        tags = tags_of(record)
+        if self.file_scheme == "plain":
+            return tags
+        check_tags(tags, self.scheme, record)
+        converts = self.train_scheme != "auto" or self.decoding == "constrained"
+        return rewritten(tags, self.head_scheme) if converts else tags
 
     def check(self, records: Sequence[Record]) -> None:
         """InputError where tags are missing, or none of them is known. Single unknown ones are `remarks`: a small
         training sample lacks rare tags."""
-        named = [(name, record) for record in records for name in tags_of(record)]
+        named = [(name, record) for record in records for name in self.gold_tags(record)]
         if not {name for name, _ in named} & set(self.labels):
             refuse_unseen(named, self.labels)
 
     def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
-        """Says which tags were never seen in training: their words count as wrong."""
-        unseen = Counter(name for record in records for name in tags_of(record) if name not in self.labels)
-        if not unseen:
-            return ()
-        listed = ", ".join(f"{name} ({number:,})" for name, number in unseen.most_common(20))
-        return (f"{unseen.total():,} words have tags never seen in training, which count as wrong: {listed}.",)
+        """Says which tags were never seen in training (their words count as wrong), and which break their scheme."""
+        found: list[str] = []
+        if unseen := Counter(name for record in records for name in self.gold_tags(record) if name not in self.labels):
+            listed = ", ".join(f"{name} ({number:,})" for name, number in unseen.most_common(20))
+            found.append(f"{unseen.total():,} words have tags never seen in training, which count as wrong: {listed}.")
+        found += scheme_remarks(records, self.file_scheme)
+        return tuple(found)
 
     def featurize(
         self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True
     ) -> Example:
-        pieces = tokenizer.encode_words(words_of(record))
-        gold_W = None
-        if labelled:
-            gold_W = np.array([label_number(record, name, self.labels) for name in tags_of(record)], np.int64)
         every_piece = (self.label_pieces == "all") if labelled else (self.decode_pieces == "mean")
-        _, first_W = np.unique(pieces.words_P, return_index=True)
-        cut = windows(first_W, len(pieces), room_for(template, 1, max_length))
-        parts = [_sequence(pieces, int(first_W[word]), kept, template, self.head, every_piece) for word, _, kept in cut]
-        example = parts[0] if len(parts) == 1 else pack(parts)
+        example = featurize_words(words_of(record), self.head, tokenizer, template, max_length, every_piece)
+        if not labelled:
+            return example
+        gold_W = np.array([label_number(record, name, self.labels) for name in self.gold_tags(record)], np.int64)
         targets = example.predict[self.head]
-        if gold_W is not None:
-            targets = replace(targets, gold_M=gold_W[targets.group_M])
-        return replace(example, predict={self.head: targets}, num_cut=len(pieces) - sum(kept for _, _, kept in cut))
+        targets = replace(targets, gold_M=gold_W[targets.group_M])
+        if self.crf:  # words of the sentence at its first row, so that the loss knows where sentences end
+            targets = replace(targets, given_M=np.where(np.arange(len(targets)), 0, len(gold_W)))
+        return replace(example, predict={self.head: targets})
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        """Rows; with a CRF words."""
+        if not self.crf:
+            return super().counts(batch)
+        return {self.head: float(on_host(batch.predict[self.head].group_M).max() + 1)}
 
     def loss_of(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Loss]:
-        """Cross-entropy over the labelled pieces, each alike."""
-        return {self.head: cross_entropy(outputs[self.head], batch.predict[self.head])}
+        """Cross-entropy over the labelled pieces, each alike; with a CRF -log p(tags) of sentences, over words."""
+        targets = batch.predict[self.head]
+        if not self.crf:
+            return {self.head: cross_entropy(outputs[self.head], targets)}
+        scores_WC = mean_of_words(outputs[self.head].float(), targets)
+        gold_W = torch.zeros_like(targets.gold_M[: len(scores_WC)]).index_copy(0, targets.group_M, targets.gold_M)
+        lengths = targets.given_M[targets.given_M > 0].tolist()
+        nll_N = negative_log_likelihood(scores_WC, gold_W, lengths, self._transitions(outputs["crf"].float()))
+        return {self.head: Loss(nll_N.sum(), float(len(scores_WC)))}
+
+    def _transitions(self, transitions_KK: Tensor) -> Tensor:
+        if self.decoding == "free":
+            return transitions_KK
+        legal_KK = torch.from_numpy(_legal(self.labels, self.head_scheme)).to(transitions_KK.device)
+        return restricted(transitions_KK, legal_KK)
 
     def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
         """A list of {"word", "entity", "score", "start", "end"} for each record: characters as `places_of` counts."""
         places = [places_of(record) for record in records]
-        mean_WC = self._distributions(outputs[self.head], batch.predict[self.head])
-        assert len(mean_WC) == sum(map(len, places))
-        best_W = mean_WC.argmax(-1)
-        score_W = np.take_along_axis(mean_WC, best_W[:, None], -1)[:, 0]
-        ends = np.cumsum([len(sentence) for sentence in places])[:-1]
+        lengths = [len(sentence) for sentence in places]
+        best_W, score_W = self._best(outputs, batch.predict[self.head], lengths)
+        ends = np.cumsum(lengths)[:-1]
         columns = zip(places, np.split(best_W, ends), np.split(score_W, ends), strict=True)
-        return [[self._word(*word) for word in zip(*sentence, strict=True)] for sentence in columns]
+        return [self._words(*sentence) for sentence in columns]
 
-    def _distributions(self, logits_MC: Tensor, targets: Targets) -> FloatArray:
-        """Probabilities of each word's tags [W, C]: of its first row, or the mean of its rows."""
-        p_MC = torch.softmax(logits_MC.cpu().double(), -1).numpy()
-        _, first_W, num_W = np.unique(on_host(targets.group_M), return_index=True, return_counts=True)
-        if self.decode_pieces == "first":
-            return np.asarray(p_MC[first_W])
-        return np.asarray(np.add.reduceat(p_MC, first_W) / num_W[:, None])
+    def _best(self, outputs: Mapping[str, Tensor], targets: Targets, lengths: Sequence[int]) -> tuple[Any, Any]:
+        """Each word's tag and its probability [W]; in fp64 on the host."""
+        scores_MC = outputs[self.head].cpu().double()
+        if not self.crf:
+            scores_MC = scores_MC.softmax(-1)
+        scores_WC = (
+            mean_of_words(scores_MC, targets) if self.decode_pieces == "mean" else first_of_words(scores_MC, targets)
+        )
+        assert len(scores_WC) == sum(lengths)
+        p_WC = scores_WC
+        best_W = scores_WC.argmax(-1)
+        if self.crf or self.decoding == "constrained":
+            num = len(self.labels) + 1
+            transitions_KK = outputs["crf"].cpu().double() if self.crf else scores_WC.new_zeros(num, num)
+            chain = (scores_WC if self.crf else scores_WC.clamp_min(1e-300).log(), lengths)
+            best_W = viterbi(*chain, self._transitions(transitions_KK))
+            p_WC = marginals(*chain, self._transitions(transitions_KK))
+        return best_W.numpy(), p_WC.gather(1, best_W[:, None])[:, 0].numpy()
 
-    def _word(self, place: Place, best: int, score: float) -> dict[str, str | float | int]:
-        word, start, end = place
-        return {"word": word, "entity": self.labels[best], "score": float(score), "start": start, "end": end}
+    def _words(self, places: Sequence[Place], best_W: Any, score_W: Any) -> list[dict[str, str | float | int]]:
+        names = [self.labels[best] for best in best_W]
+        if self.head_scheme != self.file_scheme:
+            names = rewritten(names, self.file_scheme)
+        return [
+            {"word": word, "entity": name, "score": float(score), "start": start, "end": end}
+            for (word, start, end), name, score in zip(places, names, score_W, strict=True)
+        ]
+
+    def shown(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> list[Prediction]:
+        """Words as `decode` has them; with output=entities the spans they mark (`entities.py`)."""
+        if self.output == "words":
+            return list(predictions)
+        return [entities_of(words, text_of_words(record)) for words, record in zip(predictions, records, strict=True)]
+
+    @property
+    def _reader(self) -> Reader:
+        return spans if self.span_mode == "default" else partial(strict_spans, scheme=self.file_scheme)
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
-        """For BIO tags f1, precision, recall of spans and accuracy of words; for others accuracy and macro_f1."""
+        """For tags of spans f1, precision, recall and accuracy of words; for others accuracy and macro_f1."""
         gold, predicted = _tags(predictions, records)
         flat = [[name for sentence in part for name in sentence] for part in (gold, predicted)]
-        if not is_span_scheme(self.labels):
+        if self.file_scheme == "plain":
             return {"accuracy": accuracy(*flat), "macro_f1": macro_f1(*flat)}
-        spans = span_scores(gold, predicted)
-        return {"f1": spans.f1, "precision": spans.precision, "recall": spans.recall, "accuracy": accuracy(*flat)}
+        found = span_scores(gold, predicted, self._reader)
+        return {"f1": found.f1, "precision": found.precision, "recall": found.recall, "accuracy": accuracy(*flat)}
 
     def items(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Items:
         """The items are sentences."""
-        return (span_f1_items if self.main_metric == "f1" else word_accuracy_items)(*_tags(predictions, records))
+        if self.main_metric != "f1":
+            return word_accuracy_items(*_tags(predictions, records))
+        return span_f1_items(*_tags(predictions, records), self._reader)
 
     def baseline_predictions(self, train: Sequence[Record], test: Sequence[Record]) -> dict[str, list[Prediction]]:
         """majority: the most frequent tag; most-frequent-tag: of each word, and of all for words not seen."""
@@ -192,22 +337,10 @@ class tag(Task):
         return {name: [[{"entity": each} for each in sentence] for sentence in part] for name, part in guesses.items()}
 
 
-def _sequence(pieces: Pieces, start: int, kept: int, template: Template, head: str, every_piece: bool) -> Example:
-    """Pieces [start, start + kept) as one sequence; predictions are grouped by word, from 0."""
-    words_P = pieces.words_P[start : start + kept].astype(np.int64)
-    group_P = words_P - words_P[0]
-    is_read_P = np.ones(kept, np.bool_)
-    if not every_piece:
-        is_read_P[1:] = np.diff(words_P) > 0
-    row = template.offset(0, [kept])
-    targets = Targets(
-        at_MK=(row + np.flatnonzero(is_read_P))[:, None],
-        weight_M=np.ones(int(is_read_P.sum()), np.float32),
-        group_M=group_P[is_read_P],
-    )
-    example = assemble(Segments([pieces.span(start, start + kept)]), template)
-    return replace(example, predict={head: targets})
-
-
 def _tags(predictions: Sequence[Prediction], records: Sequence[Record]) -> tuple[list[list[str]], list[list[str]]]:
     return [tags_of(r) for r in records], [[word["entity"] for word in sentence] for sentence in predictions]
+
+
+@cache
+def _legal(labels: tuple[str, ...], scheme: Scheme) -> Any:
+    return legal_transitions(labels, scheme)

@@ -7,7 +7,7 @@ sees the records, because answers are parts of them.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from pretune.core.registry import find
 from pretune.core.stream import Batch, Example
 from pretune.families.family import HeadSpec
 from pretune.tasks.items import Items
+from pretune.text.contents import Contents, contents_of
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Tokenizer
 
@@ -59,6 +60,18 @@ class Task(Protocol):
         What does not fit is left out by the task's rule and counted in `Example.num_cut`.
         """
 
+    def featurize_all(
+        self,
+        records: Sequence[Record],
+        tokenizer: Tokenizer,
+        template: Template,
+        max_length: int,
+        *,
+        labelled: bool = True,
+    ) -> Iterable[Example]:
+        """`featurize` of each record, in order, for tasks that can share work between records."""
+        return (self.featurize(record, tokenizer, template, max_length, labelled=labelled) for record in records)
+
     def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
         """A prediction for each of the batch's examples, which come from these records, in their order."""
 
@@ -76,6 +89,24 @@ class Task(Protocol):
 
     # What follows holds for every task unless it says otherwise.
 
+    def contents(self, record: Record) -> Contents:
+        """The texts and gold labels of a record, for checks of the data (`text.check`). By default the columns that a
+        class variable `columns` names, else the usual ones; `gold` is what a class variable of that name says."""
+        return contents_of(record, getattr(self, "columns", ()), getattr(self, "gold", None))
+
+    @property
+    def head_specs(self) -> tuple[HeadSpec, ...]:
+        """Every head that the task trains: `head_spec`, and what belongs to it."""
+        return (self.head_spec,)
+
+    def outputs(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        """What `loss_of` and `decode` read of a model: the head's outputs, and more where the task needs it."""
+        return dict(model(batch, heads=[self.head]))
+
+    def shown(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> list[Prediction]:
+        """Predictions as `predict` gives them to users; `score` takes those of `decode`."""
+        return list(predictions)
+
     def heads(self, body: Any) -> dict[str, nn.Module]:
         """A fresh head of the body's family."""
         return {self.head: body.family_head(self.head, len(self.head_spec.labels))}
@@ -85,7 +116,7 @@ class Task(Protocol):
 
     def loss(self, model: Any, batch: Batch) -> dict[str, Loss]:
         self.check_model(model)
-        return self.loss_of(model(batch), batch)
+        return self.loss_of(self.outputs(model, batch), batch)
 
     def baselines(self, train: Sequence[Record], test: Sequence[Record]) -> dict[str, Scores]:
         """Scores of the simple methods on the test records."""
@@ -112,6 +143,13 @@ class Task(Protocol):
     def finish(self, model: Any) -> Self:
         """Called once after training: moves into the model what the task computes around it, so that the saved
         model gives the same numbers everywhere. Returns the task for the changed model."""
+        return self
+
+    def choose_on(self, records: Sequence[Record], predict: Callable[[Self], list[Prediction]]) -> Self:
+        """Called once after training: chooses settings of `decode` on the validation records, such as a threshold.
+
+        predict: predictions of the trained model for these records, by the task as it is given.
+        """
         return self
 
 
