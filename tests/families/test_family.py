@@ -13,7 +13,7 @@ from pretune.core.pack import pack
 from pretune.core.registry import entries
 from pretune.core.stream import Example, Segments, Span, Targets
 from pretune.families.counts import PRETRAINING, count_parameters, table
-from pretune.families.family import KINDS, HeadSpec, family_of, open_family
+from pretune.families.family import KINDS, LABELLED, HeadSpec, family_of, open_family
 from pretune.nn.config import Attention, FanIn, Rotary
 from pretune.nn.model import Model
 
@@ -24,6 +24,8 @@ TEXT = HeadSpec("sequence", ("no", "yes"))
 TAGS = HeadSpec("token", ("A", "B", "C"))
 ANSWER = HeadSpec("answer")
 LM, NEXT = HeadSpec("lm"), HeadSpec("next_sentence")
+CRF = HeadSpec("crf", TAGS.labels)
+READING = tuple(kind for kind in KINDS if kind != "crf")  # which reads no rows
 
 
 def small(name, *specs, seed=0):
@@ -51,8 +53,8 @@ def test_presets_build_and_bodies_make_every_head(name):
     assert family.name == name and {"tiny", "mini", "small", "medium", "base"} <= set(family.presets)
     body = family.build(family.config("tiny", 50), seed=3)
     assert body.family == name and body.config.vocab_size == 50
-    heads = {kind: body.family_head(kind, 3 if kind in ("sequence", "token") else None) for kind in KINDS}
-    sizes = {kind: value.shape for kind, value in outputs(Model(body, heads), *KINDS).items()}
+    heads = {kind: body.family_head(kind, 3 if kind in LABELLED else None) for kind in KINDS}
+    sizes = {kind: value.shape for kind, value in outputs(Model(body, heads), *READING).items()}
     assert sizes == {
         "lm": (1, 50),
         "next_sentence": (1, 2),
@@ -76,8 +78,9 @@ def test_weights_follow_the_seed(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_files_round_trip_with_every_head_at_once(name):
     """Heads whose names clash in Hugging Face's files stand under our own names."""
-    family, model = small(name, LM, NEXT, TEXT, TAGS, HeadSpec("choice"), ANSWER)
-    hf, weights = family.to_hf(model, [TEXT, TAGS])
+    family, model = small(name, LM, NEXT, TEXT, TAGS, HeadSpec("choice"), ANSWER, CRF)
+    torch.nn.init.normal_(model.heads["crf"].transitions)
+    hf, weights = family.to_hf(model, [TEXT, TAGS, CRF])
     assert hf["architectures"][0].endswith("ForSequenceClassification")
     assert hf["id2label"] == {"0": "no", "1": "yes"}
     assert any(key.startswith("pretune.token.") for key in weights)
@@ -89,11 +92,13 @@ def test_files_round_trip_with_every_head_at_once(name):
         ("token", TAGS.labels),
         ("choice", ()),
         ("answer", ()),
+        ("crf", TAGS.labels),
     }
+    assert torch.equal(loaded.model.heads["crf"].transitions, model.heads["crf"].transitions)
     assert loaded.fresh == loaded.unread == ()
     assert loaded.model.body.config == model.body.config
-    for kind, value in outputs(model, *KINDS).items():
-        assert torch.equal(outputs(loaded.model, *KINDS)[kind], value)
+    for kind, value in outputs(model, *READING).items():
+        assert torch.equal(outputs(loaded.model, *READING)[kind], value)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -26,6 +26,11 @@ from pretune.nn.model import Model
 from pretune.tokenizers.tokenizer import Tokenizer
 
 LM = HeadSpec("lm")
+WITHOUT_CRF = (
+    "opens this model as a token classifier and leaves out its CRF (pretune.crf.transitions in model.safetensors): tags "
+    "are then each word's best one, and may differ from pretune's"
+)
+"""What pretune.json says under "transformers" of a model with a CRF."""
 
 
 @dataclass(eq=False)
@@ -109,6 +114,7 @@ class Bundle:
         }
         config, weights = self.family.to_hf(self.model, self.specs, kept)
         about = {"pretune": version("pretune"), "family": self.family.name, "heads": [_as_json(s) for s in self.specs]}
+        about |= {"transformers": WITHOUT_CRF if "crf" in self.model.heads else None}
 
         def write(folder: Path) -> None:
             write_model(folder, config, weights)

@@ -15,6 +15,9 @@ from pretune.core.config import Settings
 BUDGETS = ("steps", "tokens", "epochs", "seconds")
 """What can end a run. Giving one of them replaces the default of the others."""
 
+CRF_LR = 5e-3
+"""The least learning rate of a CRF's transitions, unless `optimizer.crf_lr` says another."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -27,6 +30,8 @@ class OptimizerSettings(Settings):
     """Highest learning rate of the schedule."""
     matrix_lr: Annotated[float, Field(gt=0)] | None = None
     """Highest learning rate of the matrices that Muon updates; none: `lr`, which carries over as updates are scaled."""
+    crf_lr: Annotated[float, Field(gt=0)] | None = None
+    """Highest learning rate of a CRF's transitions; none: `lr`, and at least 5e-3."""
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     """Decay of AdamW's first and second moments."""
     eps: Annotated[float, Field(gt=0)] = 1e-6

@@ -7,6 +7,8 @@ Decay: matrices and higher, embeddings included, as BERT's code has it; never ve
 Muon takes the matrices of `model.body`, or of the whole model if it has no `body`, that belong to no embedding; what a
 head owns, and the rest, is AdamW's. A module whose matrix is several fused in one says so by `fused_rows`, the row
 counts of its parts: (d, d, d) for queries, keys and values.
+A CRF's transitions have a learning rate of their own and no decay: there are a few of them, they start at zero, and
+with a rate that suits a pre-trained body they would end there (AdamW moves a weight by about its rate a step).
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +19,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from pretune.core.errors import InputError
-from pretune.train.config import OptimizerSettings
+from pretune.nn.crf import CRF
+from pretune.train.config import CRF_LR, OptimizerSettings
 from pretune.train.muon import Muon
 from pretune.train.shards import part_like
 
@@ -111,10 +114,21 @@ def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> Optimizer
         rows = {id(p): sizes for p, sizes in matrices.items() if sizes}
         rate = settings.matrix_lr or settings.lr
         parts.append(Muon(list(matrices), rate, settings.momentum, settings.weight_decay, rows))
-    groups = decay_groups([p for p in names if p not in matrices], settings.weight_decay)
+    transitions = crf_transitions(model)
+    others = [p for p in names if p not in matrices and p not in transitions]
+    groups = decay_groups(others, settings.weight_decay)
+    if transitions:
+        rate = max(settings.lr, CRF_LR) if settings.crf_lr is None else settings.crf_lr
+        groups.append({"params": list(transitions), "weight_decay": 0.0, "lr": rate})
     if groups:
         parts.append(torch.optim.AdamW(groups, settings.lr, settings.betas, settings.eps, fused=True))
     return Optimizers(parts, names)
+
+
+def crf_transitions(model: nn.Module) -> dict[Tensor, None]:
+    """The trainable transitions of CRFs, in order."""
+    found = [module.transitions for module in model.modules() if isinstance(module, CRF)]
+    return {parameter: None for parameter in found if parameter.requires_grad}
 
 
 def decay_groups(parameters: list[Tensor], weight_decay: float) -> Groups:

@@ -12,18 +12,23 @@ from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.disk import OnDiskFull, OnFull
 from pretune.core.hooks import Hook
 from pretune.core.randomness import derive_rng
+from pretune.evaluate.diagnosis import diagnose
+from pretune.evaluate.findings import sentence
 from pretune.evaluate.outcome import Outcome, compare_sums, sentences
+from pretune.evaluate.report import Section
 from pretune.metrics.intervals import Interval
 from pretune.metrics.significance import paired_bootstrap
 from pretune.tasks.items import Items
 from pretune.tasks.run import Evaluation
 from pretune.tasks.task import Task, open_task
+from pretune.text.findings import Finding
 from pretune.text.records import Record, read_records
 from pretune.train import distribute
 from pretune.train.distribute import Processes
 from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.progress import ShowProgress
 from pretune.verbs import pages, records
+from pretune.verbs.check import check_rows
 from pretune.verbs.settings import FinetuneSettings, read_run, resolve_run
 from pretune.verbs.tune import Tuned, tune
 
@@ -57,11 +62,8 @@ def finetune(
     out, processes = Path(out), distribute.join(records.choose_device(threads))
     device = processes.device
     resolved = resolve_run(FinetuneSettings, {}, read_run(config, "finetune")["settings"], settings)
-    rows = {part: _read(path, resolved) for part, path in (("train", train), ("valid", valid), ("test", test)) if path}
-    bound = open_task(task, resolved.task).fit_labels(rows["train"])
-    for part in rows.keys() - {"train"}:
-        bound.check(rows[part])
-    seed, heads = resolved.seed, [bound.head_spec]
+    rows, bound, found = _labelled(task, resolved, {"train": train, "valid": valid, "test": test})
+    seed, heads = resolved.seed, list(bound.head_specs)
     bundle = Bundle.load(model, tokenizer=tokenizer, heads=heads, seed=seed, allow_pickle=allow_pickle)
     start = records.origin(model)
     files = {"--train": train, "--valid": valid, "--test": test}
@@ -87,7 +89,18 @@ def finetune(
     if not processes.is_first:
         return {}
     tuned.bundle.save(out / "model", on_full=OnFull(on_disk_full))
-    return _results(out, facts, tuned, rows, resolved, processes)
+    return _results(out, facts, tuned, rows, found, resolved, processes)
+
+
+def _labelled(
+    name: str, settings: FinetuneSettings, files: Mapping[str, File | None]
+) -> tuple[dict[str, list[Record]], Task, list[Finding]]:
+    """The records of each file, the task bound to their labels, and what a check of them found."""
+    rows = {part: _read(path, settings) for part, path in files.items() if path}
+    bound = open_task(name, settings.task).fit_labels(rows["train"])
+    for part in rows.keys() - {"train"}:
+        bound.check(rows[part])
+    return rows, bound, check_rows(rows, bound, settings.check)
 
 
 def _results(
@@ -95,17 +108,26 @@ def _results(
     facts: Mapping[str, Any],
     tuned: Tuned,
     rows: Mapping[str, Sequence[Record]],
+    found: Sequence[Finding],
     settings: FinetuneSettings,
     processes: Processes,
 ) -> dict[str, Any]:
     """Scores the test file, writes metrics.json and the pages, and returns what the verb does."""
     tested = tuned.evaluate(rows["test"], settings.max_length) if "test" in rows else None
     metrics, outcomes = _metrics(facts, tuned, tested, rows, settings, processes)
+    metrics["notes"] += [sentence(finding) for finding in found if finding.severity != "remark"]
+    metrics["check"] = [finding.as_json() for finding in found]
+    sections: tuple[Section, ...] = ()
+    if (judged := tested or tuned.valid) is not None:
+        part, rng = metrics["baselines"]["of"], derive_rng(settings.seed, "slices")
+        overall = judged.scores[tuned.task.main_metric]
+        seen = diagnose(tuned.task, judged.predictions, rows[part], rows["train"], overall, rng=rng)
+        metrics |= {"calibration": seen.calibration, "slices": list(seen.slices)}
+        sections = seen.sections
     records.write_json(out / "metrics.json", metrics)
     curve = pages.read_curve(out / "metrics.jsonl")
-    pages.write_pages(
-        out, pages.finetuning_report(facts, metrics, curve, outcomes), pages.finetuning_card(facts, metrics, outcomes)
-    )
+    report = pages.finetuning_report(facts, metrics, curve, outcomes, sections)
+    pages.write_pages(out, report, pages.finetuning_card(facts, metrics, outcomes))
     return metrics | {"text": pages.finetuning_text(metrics, outcomes, out)}
 
 
@@ -164,10 +186,16 @@ def _metrics(
         "watts_source": watts_source,
         "energy_kwh": (kwh := energy_kwh(watts, report.seconds)),
         "co2_kg": co2_kg(kwh),
-        "notes": [*report.notes, *(judged.remarks if judged is not None else ())],
+        "notes": _notes(tuned, rows["train"], judged),
         "score_notes": list(tuned.task.notes),
     }
     return metrics, outcomes
+
+
+def _notes(tuned: Tuned, train: Sequence[Record], judged: Evaluation | None) -> list[str]:
+    """What the run, the training file and the file that is scored have to say."""
+    of_train = [f"training file: {remark}" for remark in tuned.task.remarks(train)]
+    return [*tuned.report.notes, *of_train, *(judged.remarks if judged is not None else ())]
 
 
 def compare_with_baselines(

@@ -7,11 +7,11 @@ from pretune.checkpoint.bundle import Bundle
 from pretune.core.errors import InputError
 from pretune.tasks import run
 from pretune.tasks.source import TaskSource
-from pretune.tasks.task import Task, open_task
+from pretune.tasks.task import Task, changed, open_task
 from pretune.text.records import Record
 from pretune.verbs.console import say
 
-HEAD_TASKS = {"sequence": "classify", "token": "tag"}
+HEAD_TASKS = {"sequence": "classify", "token": "tag", "answer": "answer"}
 
 
 def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
@@ -35,14 +35,20 @@ def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
                 found = "pair" if name == "pair" and spec.kind == "sequence" else HEAD_TASKS[spec.kind]
             if name is not None and name != found:
                 raise InputError(f"this model's head is for {found}, not for {name}")
-            settings = {} if found == "regress" else {"labels": spec.labels}
+            settings: dict[str, Any] = {"labels": spec.labels} if spec.labels and found != "regress" else {}
+            if found == "tag" and "crf" in bundle.model.heads:
+                settings["crf"] = True
             return found, open_task(found, settings)
     raise InputError("this model has no head for a task: fine-tune it first (pretune finetune)")
 
 
-def predict(bundle: Bundle, inputs: Sequence[Any]) -> list[Any]:
-    """What the model's task says of each input: a text, a pair of texts, a list of words, or a mapping of columns."""
-    _, task = task_of(bundle)
+def predict(bundle: Bundle, inputs: Sequence[Any], settings: Mapping[str, Any] | None = None) -> list[Any]:
+    """What the model's task says of each input: a text, a pair of texts, a list of words, or a mapping of columns.
+
+    settings: of the task, in place of those it was trained with ({"output": "entities"}).
+    """
+    name, task = task_of(bundle)
+    task = changed(name, task, settings) if settings else task
     found, num_cut = predict_records(bundle, task, [_record(one, number) for number, one in enumerate(inputs)])
     if num_cut:
         say(f"{num_cut:,} of {len(inputs):,} texts were longer than {longest_of(bundle)} tokens and were cut")
@@ -53,7 +59,7 @@ def predict_records(bundle: Bundle, task: Task, records: Sequence[Record]) -> tu
     """A prediction for each record, in order, and how many of them were cut; labels are not looked at."""
     task = task.suit(bundle.model)
     source = TaskSource(task, records, bundle.tokenizer, bundle.template, longest_of(bundle), labelled=False)
-    return run.predict_source(bundle.model, source), source.num_truncated
+    return task.shown(run.predict_source(bundle.model, source), records), source.num_truncated
 
 
 def longest_of(bundle: Bundle) -> int:

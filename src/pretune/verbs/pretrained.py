@@ -130,12 +130,13 @@ class Pretrained:
         filled = [self._candidates(logits_TV[blank], ids_P, int(blank), top_k) for blank in blanks]
         return filled[0] if len(filled) == 1 else filled
 
-    def predict(self, inputs: Sequence[Any]) -> list[Any]:
+    def predict(self, inputs: Sequence[Any], **settings: Any) -> list[Any]:
         """What the task this model was fine-tuned for says of each input: a text, a pair, a list of words, or a record.
 
+        settings: of the task, in place of those it was trained with: output="entities" gives a tagger's spans.
         Raises InputError for a model without a task's head.
         """
-        return predict(self.bundle, inputs)
+        return predict(self.bundle, inputs, settings)
 
     def save(self, directory: str | Path) -> None:
         """Writes the Hugging Face layout: opens with `AutoModel*.from_pretrained`."""

@@ -109,7 +109,7 @@ def _round(
     size = len(labelled)
     frequent = task.baseline_predictions(labelled, test)["most-frequent-tag"]
     results.add(BASELINE, size, task.items(frequent, test).counts_NC)
-    scratch, *pretrained = (Bundle.load(model, heads=[task.head_spec], seed=seed) for _ in range(3))
+    scratch, *pretrained = (Bundle.load(model, heads=list(task.head_specs), seed=seed) for _ in range(3))
     scratch.model.initialise(seed)
     for system, bundle in zip((SCRATCH, FROZEN, TUNED), (scratch, *pretrained), strict=True):
         tuned = tune(bundle, "tag", task, labelled, tagging_settings(system, size, seed))
