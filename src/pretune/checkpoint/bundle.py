@@ -114,13 +114,14 @@ class Bundle:
         }
         config, weights = self.family.to_hf(self.model, self.specs, kept)
         about = {"pretune": version("pretune"), "family": self.family.name, "heads": [_as_json(s) for s in self.specs]}
-        about |= {"transformers": WITHOUT_CRF if "crf" in self.model.heads else None}
+        about |= {"transformers": WITHOUT_CRF} if "crf" in self.model.heads else {}
+        manifest = {key: value for key, value in self.manifest.items() if key != "transformers"} | about
 
         def write(folder: Path) -> None:
             write_model(folder, config, weights)
             has_segments = self.model.body.config.num_segments > 1
             self.tokenizer.save(folder, model_max_length=self.max_length, token_type_ids=has_segments)
-            write_sealed(folder, self.manifest | about)
+            write_sealed(folder, manifest)
 
         ours = (CONFIG, WEIGHTS, MANIFEST, *TOKENIZER)
         replace_folder(Path(directory).absolute(), write, ours=ours, marker=MANIFEST, on_full=on_full)
