@@ -37,13 +37,8 @@ class TaskSource:
             task.check(records)
         self.task = task
         self.records = list(records)
-        self.examples = [
-            replace(
-                task.featurize(record, tokenizer, template, max_length, labelled=labelled),
-                origin_E=np.array([number]),
-            )
-            for number, record in enumerate(self.records)
-        ]
+        examples = task.featurize_all(self.records, tokenizer, template, max_length, labelled=labelled)
+        self.examples = [replace(example, origin_E=np.array([number])) for number, example in enumerate(examples)]
         self._settings = [repr(task), tokenizer.fingerprint, repr(template), max_length, labelled]
 
     def __len__(self) -> int:

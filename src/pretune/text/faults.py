@@ -24,6 +24,9 @@ ADVICE: Mapping[str, str] = {
     "quotes": 'close every quote and double those inside a quoted cell (""), or skip such rows',
     "missing value": "fill it in, or skip such rows",
     "wrong type": "mend the value, or skip such rows",
+    "id twice": "give every question an id of its own, or skip such questions",
+    "answer contradicted": "mend is_impossible or the answers, or skip such questions",
+    "answer not at its offset": "correct answer_start, which counts characters, or skip such questions",
     "empty file": "give a file with text, or skip such files",
 }
 """Reason -> what to do: the reasons under which skipped lines, rows and files are counted."""
@@ -48,8 +51,10 @@ class Faults:
         self.skipped[reason] += 1
 
 
-def faults_for(on_error: OnError, skipped: Counter[str] | None) -> Faults:
-    """Faults that count into the caller's Counter, if there is one."""
+def faults_for(on_error: OnError | Faults, skipped: Counter[str] | None) -> Faults:
+    """Faults that count into the caller's Counter, if there is one; the caller's own Faults as they are."""
+    if isinstance(on_error, Faults):
+        return on_error
     return Faults(on_error) if skipped is None else Faults(on_error, skipped)
 
 

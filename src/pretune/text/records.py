@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pretune.core.errors import InputError, bad_line
-from pretune.text.faults import OnError, faults_for, missing_columns
-from pretune.text.lines import MAX_LINE_BYTES
+from pretune.text.faults import Faults, OnError, faults_for, missing_columns
+from pretune.text.lines import MAX_LINE_BYTES, plain_suffix
+from pretune.text.squad import read_squad
 from pretune.text.tables import format_of, read_rows
 
 TEXTS = ("text", "text_b")
@@ -41,7 +42,7 @@ def read_records(
     skipped: Counter[str] | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> list[Record]:
-    """The records of a JSONL, CSV, TSV, Parquet, CoNLL or text file (a line a record, as `text`).
+    """The records of a JSONL, CSV, TSV, Parquet, CoNLL, SQuAD JSON or text file (a line a record, as `text`).
 
     columns: our name -> the file's, for example {"text": "sentence"}; every other column keeps its name. CoNLL columns
     are numbers from 1: {"tags": "4"}. required: our names that every record must have, with a value.
@@ -66,17 +67,20 @@ def iterate_records(
     *,
     required: Iterable[str] = (),
     format: str | None = None,
-    on_error: OnError = "raise",
+    on_error: OnError | Faults = "raise",
     skipped: Counter[str] | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> Iterator[Record]:
     """`read_records` one at a time, for files of any size."""
     columns = dict(columns or {})
-    kind = format_of(path, format)
+    kind = record_format(path, format)
     faults = faults_for(on_error, skipped)
     wanted = list(dict.fromkeys([*columns, *required]))
     empty = True
-    rows = read_rows(path, kind, faults, columns=columns, max_line_bytes=max_line_bytes)
+    if kind == "squad":
+        rows = read_squad(path, faults)
+    else:
+        rows = read_rows(path, kind, faults, columns=columns, max_line_bytes=max_line_bytes)
     for number, row in rows:
         values = row if kind == "conll" else _renamed(row, columns)
         missing = [name for name in wanted if name not in values]
@@ -90,6 +94,15 @@ def iterate_records(
             faults.report(path, number, *problem)
     if empty:
         faults.report(path, 1, "empty file", "no record in it")
+
+
+def record_format(path: str | Path, given: str | None = None) -> str:
+    """The format of a labelled file: as given, else by its suffix; `.json` is SQuAD's. InputError where none is known.
+
+    >>> record_format("dev-v2.0.json.gz"), record_format("train.csv")
+    ('squad', 'csv')
+    """
+    return "squad" if given is None and plain_suffix(path) == ".json" else format_of(path, given)
 
 
 def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pretune.core.config import parse_assignments
 from pretune.core.errors import InputError, unknown
+from pretune.tasks.task import changed
 from pretune.verbs.console import say
 from pretune.verbs.inputs import Line, line_blocks, name_of, read_texts, record_blocks
 from pretune.verbs.outputs import NumpyRows
@@ -27,17 +28,21 @@ def predict_file(
 ) -> Iterator[Any]:
     """A prediction for each record of a file, or of standard input, `-`, in order, as they come.
 
-    settings: columns.* as `finetune` has them. Raises InputError for bad lines and a model of another task. How many
-    texts were cut is told on standard error at the end.
+    settings: columns.* and task.* as `finetune` has them. Raises InputError for bad lines and a model of another task.
+    How many texts were cut is told on standard error at the end.
     """
     given = dict(settings) if isinstance(settings, Mapping) else parse_assignments(settings)
-    for key in given.keys() - {"columns"}:
-        raise unknown("setting of predict,", key, ["columns"])
-    columns = given.get("columns", {})
+    for key in given.keys() - {"columns", "task"}:
+        raise unknown("setting of predict,", key, ["columns", "task"])
+    columns, changes = given.get("columns", {}), given.get("task", {})
     if not isinstance(columns, Mapping):
         raise InputError(f"columns is {columns!r}: name them one by one, for example columns.text=sentence")
+    if not isinstance(changes, Mapping):
+        raise InputError(f"task is {changes!r}: name settings one by one, for example task.num_best=3")
     bundle = load(model, allow_pickle=allow_pickle).bundle
-    _, opened = task_of(bundle, task)
+    name, opened = task_of(bundle, task)
+    if changes:
+        opened = changed(name, opened, changes)
     num_records = num_cut = 0
     try:
         for block in record_blocks(file, {name: str(column) for name, column in columns.items()}):

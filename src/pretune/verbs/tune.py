@@ -13,9 +13,9 @@ from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.disk import OnDiskFull
 from pretune.core.errors import InputError
 from pretune.core.hooks import Hook
-from pretune.tasks.run import Evaluation, evaluate_source
+from pretune.tasks.run import Evaluation, evaluate_source, predict_source
 from pretune.tasks.source import TaskSource
-from pretune.tasks.task import Task
+from pretune.tasks.task import Prediction, Task
 from pretune.text.records import Record
 from pretune.train.distribute import ALONE, Processes
 from pretune.train.evaluation import Evaluate
@@ -83,6 +83,7 @@ def tune(
     report = fit(model, task, feed, settings, [*watching, *hooks], **where)
     task = task.finish(model)
     if valid is not None:  # of the model as it will be saved, so that `evaluate` repeats the figures
+        task = task.choose_on(valid, lambda other: _predictions(bundle, other, valid, settings.max_length))
         held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
     valid_scores = None if held_out is None else evaluate_source(model, held_out)
     told = asdict(task)  # type: ignore[call-overload]
@@ -94,6 +95,10 @@ def _source(
     bundle: Bundle, task: Task, records: Sequence[Record], max_length: int, *, labelled: bool = True
 ) -> TaskSource:
     return TaskSource(task, records, bundle.tokenizer, bundle.template, max_length, labelled=labelled)
+
+
+def _predictions(bundle: Bundle, task: Task, records: Sequence[Record], max_length: int) -> list[Prediction]:
+    return predict_source(bundle.model, _source(bundle, task, records, max_length, labelled=False))
 
 
 def _evaluation(held_out: TaskSource, settings: FinetuneSettings) -> Evaluate:
