@@ -19,6 +19,7 @@ _FACE = {
     "build_corpus": "pretune.verbs.corpus",
     "verify_corpus": "pretune.verbs.corpus",
     "pretrain": "pretune.verbs.pretrain",
+    "check": "pretune.verbs.check",
     "finetune": "pretune.verbs.finetune",
     "evaluate": "pretune.verbs.evaluate",
     "quickstart": "pretune.verbs.quickstart",

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from pretune.cli import (
+    check,
     corpus,
     embed,
     evaluate,
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (quickstart, pretrain, finetune, evaluate, predict, fill, embed, settings):
+for module in (quickstart, check, pretrain, finetune, evaluate, predict, fill, embed, settings):
     module.register(app)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")

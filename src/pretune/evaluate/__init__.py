@@ -4,6 +4,12 @@ table.py    one table type as plain text, Markdown and HTML
 chart.py    line charts as SVG
 ticks.py    round numbers for axes
 blanks.py   fill-in-the-blank examples before and after training
+matrix.py   a confusion matrix as SVG
+slices.py   scores by length, by what training has seen, by label
+forest.py   slices with their intervals as SVG
+judgements.py  predicted classes beside gold ones
+diagnosis.py   confusion, calibration, slices and confident mistakes of a model, as sections of a page
+findings.py what a check of labelled files found, as text and tables
 outcome.py  whether a network beats a baseline, said in a sentence with its interval
 report.py   report.html: one page that needs nothing beside it
 page.html   the frame and the style of that page

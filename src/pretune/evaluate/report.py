@@ -10,9 +10,11 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from pretune.evaluate import blanks, chart, table
+from pretune.evaluate import blanks, chart, forest, matrix, table
 from pretune.evaluate.blanks import Blanks
 from pretune.evaluate.chart import Chart
+from pretune.evaluate.forest import Forest
+from pretune.evaluate.matrix import Matrix
 from pretune.evaluate.table import Cell, Table
 
 
@@ -33,7 +35,7 @@ class Code:
     text: str
 
 
-Section = Text | Code | Table | Chart | Blanks
+Section = Text | Code | Table | Chart | Blanks | Matrix | Forest
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,19 @@ def _section(section: Section) -> str:
         case Table():
             inner = table.as_html(Table(section.columns, section.rows, "", section.notes))
         case Chart():
-            inner = _chart(section)
+            inner = _figure(chart.as_svg(section), section)
+        case Matrix():
+            inner = _figure(matrix.as_svg(section), section)
+        case Forest():
+            inner = _figure(forest.as_svg(section), section)
         case Blanks():
             inner = blanks.as_html(section)
     heading = f"<h2>{html.escape(section.title)}</h2>" if section.title else ""
     return f"<section>{heading}\n{inner}\n</section>"
 
 
-def _chart(section: Chart) -> str:
+def _figure(drawing: str, section: Chart | Matrix | Forest) -> str:
+    """A drawing, its notes, and its numbers to be opened."""
     notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in section.notes)
     numbers = f"<details><summary>Numbers</summary>{table.as_html(section.numbers())}</details>"
-    figure = f'<figure class="scroll">{chart.as_svg(section)}</figure>'
-    return figure + notes + numbers
+    return f'<figure class="scroll">{drawing}</figure>' + notes + numbers

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pretune.text.findings import MAX_PLACES, Finding, place, share
+from pretune.text.findings import MAX_PLACES, Finding, Severity, place, share
 from pretune.text.labels import label_kind, label_name
 from pretune.text.records import Record
 
@@ -125,7 +125,7 @@ def _unseen(counts: LabelCounts, train: LabelCounts) -> Iterator[Finding]:
     if unseen:
         number = sum(counts.counts[name] for name in unseen)
         what = f"{share(number, counts.counts.total())} labels are never seen in {train.part}: {_listed(unseen)}"
-        severity = "warning" if counts.sequences else "error"
+        severity: Severity = "warning" if counts.sequences else "error"
         yield Finding(severity, "unseen labels", counts.part, what, number, _places(counts.first, unseen))
     untested = [name for name in train.counts if name not in counts.counts]
     if untested and counts.counts:

@@ -5,6 +5,7 @@ tokenizer.py    train_tokenizer
 corpus.py       build_corpus, verify_corpus
 pretrain.py     pretrain: corpus and recipe to a model
 finetune.py     finetune: model and labelled files to a model for a task
+check.py        check: what is wrong with labelled files, before a model is trained on them
 tune.py         the fine-tuning itself, on records in memory
 evaluate.py     evaluate: a fine-tuned model on a labelled file
 predictions.py  what a model says of inputs, for the task it was fine-tuned for

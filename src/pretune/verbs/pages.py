@@ -9,6 +9,7 @@ from typing import Any
 from pretune.core.config import dump_yaml
 from pretune.evaluate.card import Card, Cost, DataSource, Score, as_card
 from pretune.evaluate.chart import Chart, Reference, Series
+from pretune.evaluate.findings import findings_table
 from pretune.evaluate.report import Code, Report, Section, Text, write_report
 from pretune.evaluate.table import Cell, Table, as_text
 from pretune.metrics.intervals import Interval
@@ -123,9 +124,13 @@ def write_pages(out: Path, report: Report, card: Card) -> None:
 
 
 def finetuning_report(
-    facts: Mapping[str, Any], metrics: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], outcomes: Sequence[str]
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    curve: Sequence[Mapping[str, Any]],
+    outcomes: Sequence[str],
+    errors: Sequence[Section] = (),
 ) -> Report:
-    """The page of a fine-tuning run."""
+    """The page of a fine-tuning run. errors: what `evaluate.diagnosis` shows of them."""
     figures: dict[str, Cell] = {"trainable parameters": metrics["trainable_parameters"], "steps": metrics["steps"]}
     figures["examples / s"] = int(metrics["examples_per_second"])
     sections: list[Section] = [scores_table(metrics)]
@@ -134,6 +139,9 @@ def finetuning_report(
         sections.append(Text("Against simple baselines", tuple(outcomes), warning=unbeaten))
     if found := remarks(metrics):
         sections.append(Text("About the data", found, warning=True))
+    sections += errors
+    if metrics.get("check"):
+        sections.append(findings_table(metrics["check"]))
     points = tuple((line["step"], line["loss"]) for line in curve if "loss" in line)
     if points:
         sections.append(Chart("Training loss", "step", "loss", (Series("training batches", points),)))

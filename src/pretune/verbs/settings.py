@@ -6,7 +6,7 @@ A budget (steps, tokens, epochs, seconds) in a later layer replaces those of ear
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from pretune.core.errors import InputError
 from pretune.train.config import BUDGETS, FitSettings, OptimizerSettings
 
 F = TypeVar("F", bound=FitSettings)
+CheckHow = Literal["refuse", "warn", "off"]
 
 
 class PretrainSettings(FitSettings):
@@ -35,7 +36,7 @@ class PretrainSettings(FitSettings):
 class FinetuneSettings(FitSettings):
     """Everything a fine-tuning run can be told. Defaults lie in the ranges of Devlin et al. 2019, appendix A.3."""
 
-    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts"}
+    free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts", "check"}
 
     epochs: Annotated[float, Field(gt=0)] | None = 3.0
     """Length of the run in passes over the training file."""
@@ -55,10 +56,21 @@ class FinetuneSettings(FitSettings):
     """Settings of the task, for example task.metric=matthews."""
     columns: dict[str, Any] = {}
     """Names of the columns in the files, for example columns.text=sentence."""
+    check: CheckHow = "refuse"
+    """What `pretune check` finds on the files: refuse those whose score would be wrong and look right, warn, or off."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Stop after so many evaluations without a better score on the validation file."""
     watts: Annotated[float, Field(gt=0)] | None = None
     """Average power of the machine, for the energy estimate; none: 65 for a CPU, a GPU's own limit. Better measured."""
+
+
+class CheckSettings(Settings):
+    """Everything a check of labelled files can be told."""
+
+    columns: dict[str, Any] = {}
+    """Names of the columns in the files, for example columns.text=sentence."""
+    task: dict[str, Any] = {}
+    """Settings of the task, where one is named."""
 
 
 class EvaluateSettings(Settings):
@@ -116,5 +128,6 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "pretrain": PretrainSettings,
     "finetune": FinetuneSettings,
     "evaluate": EvaluateSettings,
+    "check": CheckSettings,
 }
 """Verb -> its settings, as `pretune settings VERB` lists them."""
