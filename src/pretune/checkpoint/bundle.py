@@ -31,6 +31,10 @@ WITHOUT_CRF = (
     "are then each word's best one, and may differ from pretune's"
 )
 """What pretune.json says under "transformers" of a model with a CRF."""
+WITHOUT_HEAD = (
+    "opens this model as {} and leaves out its {} head (pretune.* in model.safetensors), for it has no class with {} "
+    "pooling: predict with pretune"
+)
 
 
 @dataclass(eq=False)
@@ -114,7 +118,7 @@ class Bundle:
         }
         config, weights = self.family.to_hf(self.model, self.specs, kept)
         about = {"pretune": version("pretune"), "family": self.family.name, "heads": [_as_json(s) for s in self.specs]}
-        about |= {"transformers": WITHOUT_CRF} if "crf" in self.model.heads else {}
+        about |= _left_out(config, "crf" in self.model.heads)
         manifest = {key: value for key, value in self.manifest.items() if key != "transformers"} | about
 
         def write(folder: Path) -> None:
@@ -175,6 +179,17 @@ class Bundle:
                 f"the tokenizer has {pieces} pieces and the model {rows} rows for them: they do not belong"
             )
         return self
+
+
+def _left_out(config: Mapping[str, Any], has_crf: bool) -> dict[str, str]:
+    """What pretune.json says under "transformers" of a model that it does not open whole."""
+    ours = config.get("pretune", {}).get("heads", {})
+    pooling = {told.get("pooling") for told in ours.values()} - {None, "row"}
+    if has_crf:
+        return {"transformers": WITHOUT_CRF}
+    if not pooling:
+        return {}
+    return {"transformers": WITHOUT_HEAD.format(config["architectures"][0], ", ".join(ours), ", ".join(sorted(pooling)))}
 
 
 def _facts(loaded: Loaded) -> dict[str, Any]:

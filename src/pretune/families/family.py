@@ -35,8 +35,9 @@ class HeadSpec:
     """A head as a request and as a record.
 
     labels: the classes' names in order, or one name for a value; "lm" and "next_sentence" have none.
-    pooling: of "sequence" and "choice"; None: the family's default. With one that the family's files do not know the head
-    is saved under our own names, and transformers opens the rest. dropout: before the last linear map; None: the family's default.
+    pooling: of "sequence" and "choice"; None: the family's default. With one that the family's files do not know the
+    head is saved under our own names, and transformers opens the rest.
+    dropout: before the last linear map; None: the family's default.
     Raises InputError for a kind that does not exist and for labels that do not fit it.
     """
 
@@ -52,7 +53,7 @@ class HeadSpec:
         if self.problem not in PROBLEMS:
             raise unknown("problem_type", self.problem, PROBLEMS)
         if self.pooling not in (None, *get_args(Pooling)):
-            raise unknown("pooling", self.pooling, get_args(Pooling))
+            raise unknown("pooling", str(self.pooling), get_args(Pooling))
         if (self.kind in LABELLED) != bool(self.labels):
             raise InputError(f'a head of kind "{self.kind}" has {"no " * bool(self.labels)}labels')
         if len(set(self.labels)) != len(self.labels):

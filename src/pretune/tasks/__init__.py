@@ -5,12 +5,17 @@ classify.py   a class for a text
 pair.py       a class for two texts
 regress.py    a value for a text or two
 tag.py        a tag for each word
+choose.py     one of several texts
 answer.py     the span of a context that answers a question, or that there is none
 contexts.py   a question and its context as sequences: windows, where answers may stand
 candidates.py  from scores of starts and ends to answers and their probabilities
 sliding_window.py  answers by shared words, without a network
-classes.py    what tasks with one class a record share
-texts.py      one text or two as an Example: cutting, the rows a head reads
+classes.py    what classify and pair share: settings, labels bound in training
+one_label.py  one class a record: loss, predictions, scores, baselines
+several_labels.py  any number of classes a record, likewise
+label_names.py  names of classes: bound in training, checked afterwards
+whole_texts.py  tasks that read texts as a whole: pooling, windows
+texts.py      texts as an Example: cutting, windows, the rows a head reads
 sentences.py  tagged sentences: words, tags, places, windows; how a text is cut in words
 word_rows.py  words as rows of pieces, and back
 tag_schemes.py  records whose tags mark spans: what is wrong with them

@@ -29,14 +29,32 @@ def linear_classes(train: Texts, gold: Sequence[str], test: Texts) -> list[str]:
     """Labels of the test texts by logistic regression; of the only class where training has but one."""
     if len(set(gold)) == 1:
         return [gold[0]] * len(test)
+    features, test_features = text_features(train, test)
+    return [str(label) for label in _logistic(features, list(gold), test_features)]
+
+
+def linear_label_sets(
+    train: Texts, gold: Sequence[Sequence[str]], labels: Sequence[str], test: Texts
+) -> list[list[str]]:
+    """Labels of the test texts, any number each, by a logistic regression a label; one that all training texts have, or
+    none has, is given to all, or to none."""
+    features, test_features = text_features(train, test)
+    found: list[list[str]] = [[] for _ in test]
+    for label in labels:
+        has = [label in names for names in gold]
+        guesses = _logistic(features, has, test_features) if len(set(has)) == 2 else [has[0]] * len(test)
+        for names, guess in zip(found, guesses, strict=True):
+            names += [label] * bool(guess)
+    return found
+
+
+def _logistic(features: Any, gold: Sequence[Any], test_features: Any) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    features, test_features = text_features(train, test)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = LogisticRegression(C=INVERSE_PENALTY, max_iter=300).fit(features, list(gold))
-    return [str(label) for label in model.predict(test_features)]
+        return LogisticRegression(C=INVERSE_PENALTY, max_iter=300).fit(features, gold).predict(test_features)
 
 
 def linear_values(train: Texts, gold: Sequence[float], test: Texts) -> list[float]:
@@ -104,6 +122,29 @@ def _shares(a: set[Any], b: set[Any]) -> list[float]:
     """Jaccard, share of a that is in b, share of b that is in a; 0 for empty sets."""
     both = len(a & b)
     return [both / max(len(part), 1) for part in (a | b, a, b)]
+
+
+def most_similar(seen: Sequence[str], asked: Sequence[tuple[str, Sequence[str]]]) -> list[int]:
+    """The number of the choice with the highest cosine of TF-IDF vectors of words with its text; of equals the first.
+
+    seen: training texts, which say how rare a word is; words that they lack do not count.
+
+    >>> most_similar(["a cat", "a dog"], [("a cat sat", ["a dog", "cat"])])
+    [1]
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\w+")
+    try:
+        vectorizer.fit(seen)
+    except ValueError:  # no training text has a word
+        return [0] * len(asked)
+    texts = vectorizer.transform([text for text, _ in asked])
+    choices = vectorizer.transform([choice for _, part in asked for choice in part])
+    owner = np.repeat(np.arange(len(asked)), [len(part) for _, part in asked])
+    cosines = np.asarray(texts[owner].multiply(choices).sum(1)).ravel()
+    ends = np.cumsum([len(part) for _, part in asked])
+    return [int(np.argmax(part)) for part in np.split(cosines, ends[:-1])]
 
 
 def frequent_tags(

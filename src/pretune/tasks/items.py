@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from pretune.metrics.checks import AnyArray, FloatArray, IntArray, paired
 from pretune.metrics.correlation import spearman
 from pretune.metrics.intervals import Interval, SumScore, bootstrap, bootstrap_sums, ratio_of_sums
+from pretune.metrics.multi_label import macro_f1_of_counts
 from pretune.metrics.spans import Reader, f1_of_counts, span_counts, spans
 
 Tags = Sequence[str]
@@ -70,9 +71,7 @@ def macro_f1_items(gold: ArrayLike, predicted: ArrayLike) -> Items:
 
 
 def _macro_f1_of_counts(counts: FloatArray) -> FloatArray:
-    each = counts.reshape(*counts.shape[:-1], -1, 3)
-    occurs = each[..., 1] + each[..., 2] > 0
-    return np.asarray((f1_of_counts(each) * occurs).sum(-1) / np.maximum(occurs.sum(-1), 1))
+    return macro_f1_of_counts(counts.reshape(*counts.shape[:-1], -1, 3))
 
 
 def matthews_items(gold: ArrayLike, predicted: ArrayLike) -> Items:

@@ -22,8 +22,10 @@ from pretune.families.family import HeadSpec
 from pretune.metrics.correlation import pearson, spearman
 from pretune.tasks.baselines import linear_values
 from pretune.tasks.items import Items, pearson_items, spearman_items
-from pretune.tasks.task import Prediction, Scores, Task, chosen
-from pretune.tasks.texts import Pooling, featurize_texts, one_a_group, pooling_of, text_of
+from pretune.tasks.task import Prediction, Scores, chosen
+from pretune.tasks.texts import one_a_group, text_of
+from pretune.tasks.whole_texts import WholeTexts, head_pooling
+from pretune.text.contents import Gold
 from pretune.text.labels import as_number
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Tokenizer
@@ -32,11 +34,11 @@ Scale = Literal["standard", "raw"]
 
 
 @dataclass(frozen=True)
-class regress(Task):
+class regress(WholeTexts):
     """text [text_b] -> number.
 
     metric: the main one, pearson or spearman. mean, spread: value = mean + spread * output, bound by `fit_labels`;
-    0 and 1 with scale="raw" and after `finish`. pooling: what the model's head reads, set by `suit`.
+    0 and 1 with scale="raw" and after `finish`. pooling, windows, stride: `WholeTexts`.
 
     >>> from pretune.core.assemble import Template
     >>> from pretune.text.records import Record
@@ -61,14 +63,13 @@ class regress(Task):
     scale: Scale = "standard"
     mean: float = 0.0
     spread: float = 1.0
-    pooling: Pooling = "row"
 
-    head: ClassVar[str] = "sequence"
+    gold: ClassVar[Gold] = "values"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         chosen("metric", self.metric, ("pearson", "spearman"))
         chosen("scale", self.scale, get_args(Scale))
-        chosen("pooling", self.pooling, get_args(Pooling))
 
     @property
     def main_metric(self) -> str:
@@ -76,10 +77,7 @@ class regress(Task):
 
     @property
     def head_spec(self) -> HeadSpec:
-        return HeadSpec("sequence", ("value",), problem="regression")
-
-    def suit(self, model: Any) -> Self:
-        return replace(self, pooling=pooling_of(model, self.head))
+        return HeadSpec("sequence", ("value",), problem="regression", pooling=head_pooling(self.pooling))
 
     def fit_labels(self, records: Sequence[Record]) -> Self:
         values = np.array([_value(record) for record in records], np.float64)
@@ -97,17 +95,17 @@ class regress(Task):
         self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True
     ) -> Example:
         gold = (_value(record) - self.mean) / self.spread if labelled else None
-        return featurize_texts(_texts(record), self.head, gold, tokenizer, template, max_length, self.pooling)
+        return self._featurize(_texts(record), gold, tokenizer, template, max_length)
 
     def loss_of(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Loss]:
         """Squared error in units of the trained scale."""
         targets = batch.predict[self.head]
-        each_M = (outputs[self.head][:, 0].float() - targets.gold_M) ** 2
+        each_M = (self._joined(outputs, batch)[:, 0].float() - targets.gold_M) ** 2
         return {self.head: Loss((each_M * targets.weight_M).sum(), weight_sum(targets))}
 
     def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
         """{"value"} for each record, on the original scale."""
-        outputs_G = one_a_group(outputs[self.head], batch.predict[self.head])[:, 0].tolist()
+        outputs_G = one_a_group(self._joined(outputs, batch), batch.predict[self.head])[:, 0].tolist()
         return [{"value": self.mean + self.spread * output} for output in outputs_G]
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:

@@ -8,6 +8,8 @@ records.py     labelled files to records; columns renamed, required ones asserte
 squad.py       SQuAD JSON to questions, offsets checked
 answers.py     the answers of a record, from any layout
 offsets.py     spans of a text by character
+choices.py     what a multiple-choice record asks, from any layout
+race.py        RACE's articles to a row a question
 labels.py      are the labels of one kind: classes or numbers
 contents.py    what a labelled record holds, whatever its task: texts and gold labels
 check.py       what is wrong with labelled files, alone and together
