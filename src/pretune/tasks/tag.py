@@ -53,9 +53,9 @@ from pretune.metrics.schemes import (
 from pretune.metrics.spans import Reader, span_scores, spans
 from pretune.nn.crf import marginals, negative_log_likelihood, restricted, viterbi
 from pretune.tasks.baselines import frequent_tags, most_frequent
-from pretune.tasks.classes import at_least_two, label_number, refuse_unseen
 from pretune.tasks.entities import entities_of
 from pretune.tasks.items import Items, span_f1_items, word_accuracy_items
+from pretune.tasks.label_names import at_least_two, label_number, refuse_unseen
 from pretune.tasks.sentences import Place, places_of, tags_of, text_of_words, words_of
 from pretune.tasks.tag_schemes import check_tags, scheme_remarks
 from pretune.tasks.task import Prediction, Scores, Task, chosen

@@ -16,7 +16,7 @@ from torch import Tensor
 from pretune.core.assemble import Template, assemble
 from pretune.core.pack import pack
 from pretune.core.stream import Example, Segments, Targets
-from pretune.nn.heads import group_mean
+from pretune.nn.pooling import group_mean
 from pretune.tasks.sentences import windows
 from pretune.tasks.texts import on_host, room_for
 from pretune.tokenizers.pieces import Pieces
