@@ -11,8 +11,8 @@ from seqeval import metrics as seqeval
 
 from pretune.core.errors import InputError
 from pretune.core.pack import pack
-from pretune.tasks.run import predict
 from pretune.metrics.schemes import marks_spans
+from pretune.tasks.run import predict
 from pretune.tasks.sentences import windows
 from pretune.tasks.source import TaskSource
 from pretune.tasks.tag import tag

@@ -6,6 +6,7 @@ from torch import nn
 from train_toys import ToyModel
 
 from pretune.core.errors import InputError
+from pretune.nn.crf import CRF
 from pretune.train.config import OptimizerSettings
 from pretune.train.optim import build_optimizers, decay_groups, muon_matrices
 
@@ -114,3 +115,23 @@ def test_foreign_state_is_refused():
         optimizers.load_state_dict({"other.weight": {"step": torch.tensor(1.0)}})
     with pytest.raises(InputError, match="shape"):
         optimizers.load_state_dict({"body.wide.weight": {"exp_avg": torch.zeros(2, 2)}})
+
+
+def test_a_crfs_transitions_have_a_rate_of_their_own_and_no_decay():
+    model = nn.ModuleDict({"body": nn.Linear(3, 2), "crf": CRF(2)})
+    transitions = model["crf"].transitions
+    for settings, rate in (
+        (OptimizerSettings(lr=5e-5), 5e-3),
+        (OptimizerSettings(lr=0.02), 0.02),
+        (OptimizerSettings(lr=5e-5, crf_lr=1e-4), 1e-4),
+        (OptimizerSettings(name="muon", lr=5e-5, crf_lr=1e-4), 1e-4),
+    ):
+        optimizers = build_optimizers(model, settings)
+        (group,) = [
+            g for part in optimizers.parts for g in part.param_groups if any(p is transitions for p in g["params"])
+        ]
+        assert (group["lr"], group["weight_decay"], len(group["params"])) == (rate, 0.0, 1)
+        of_all = [p for part in optimizers.parts for g in part.param_groups for p in g["params"]]
+        assert len(of_all) == len({id(p) for p in of_all}) == 3
+    transitions.requires_grad_(False)
+    assert len(build_optimizers(model, OptimizerSettings()).parameters) == 2
