@@ -8,6 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pretune.core.errors import InputError
+from pretune.core.strict_json import read_object
+from pretune.text.faults import Faults
+
+MAX_BYTES = 1 << 20
 Row = dict[str, Any]
 
 
@@ -35,6 +40,20 @@ def questions_of(row: Mapping[str, Any]) -> list[Row]:
     return [kept | dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def article_files(folder: Path) -> Iterator[Path]:
-    """The articles below a folder, by name."""
-    yield from sorted(path for path in folder.rglob("*.txt") if path.is_file())
+def article_files(folder: Path) -> list[Path]:
+    """The articles below a folder, by name. InputError where there is none."""
+    found = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    if not found:
+        raise InputError(f"{folder}: a directory without .txt files: name a file, or a part of RACE as it is published")
+    return found
+
+
+def read_article(path: Path, faults: Faults) -> Iterator[tuple[int, Row]]:
+    """(number from 1, row) for each question of an article's file."""
+    try:
+        tree = read_object(path, "name a part of RACE as it is published", MAX_BYTES)
+        if not is_article(tree):
+            raise ValueError("no article, questions and options in it")
+        yield from enumerate(questions_of(tree), 1)
+    except ValueError as error:
+        faults.report(path, 1, "wrong type", str(error))

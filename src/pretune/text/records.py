@@ -8,6 +8,7 @@ from typing import Any
 from pretune.core.errors import InputError, bad_line
 from pretune.text.faults import Faults, OnError, faults_for, missing_columns
 from pretune.text.lines import MAX_LINE_BYTES, plain_suffix
+from pretune.text.race import article_files, is_article, questions_of, read_article
 from pretune.text.squad import read_squad
 from pretune.text.tables import format_of, read_rows
 
@@ -45,7 +46,8 @@ def read_records(
     """The records of a JSONL, CSV, TSV, Parquet, CoNLL, SQuAD JSON or text file (a line a record, as `text`).
 
     columns: our name -> the file's, for example {"text": "sentence"}; every other column keeps its name. CoNLL columns
-    are numbers from 1: {"tags": "4"}. required: our names that every record must have, with a value.
+    are numbers from 1: {"tags": "4"}. A directory is a part of RACE, a file an article (`race.py`).
+    required: our names that every record must have, with a value.
     Raises InputError for a missing column or a bad line; `on_error="skip"` leaves bad lines out and counts them.
     """
     return list(
@@ -73,14 +75,20 @@ def iterate_records(
 ) -> Iterator[Record]:
     """`read_records` one at a time, for files of any size."""
     columns = dict(columns or {})
-    kind = record_format(path, format)
     faults = faults_for(on_error, skipped)
+    if Path(path).is_dir():
+        for article in article_files(Path(path)):
+            yield from iterate_records(article, columns, required=required, format="race", on_error=faults)
+        return
+    kind = record_format(path, format)
     wanted = list(dict.fromkeys([*columns, *required]))
     empty = True
     if kind == "squad":
         rows = read_squad(path, faults)
+    elif kind == "race":
+        rows = read_article(Path(path), faults)
     else:
-        rows = read_rows(path, kind, faults, columns=columns, max_line_bytes=max_line_bytes)
+        rows = _questions(path, faults, read_rows(path, kind, faults, columns=columns, max_line_bytes=max_line_bytes))
     for number, row in rows:
         values = row if kind == "conll" else _renamed(row, columns)
         missing = [name for name in wanted if name not in values]
@@ -96,12 +104,28 @@ def iterate_records(
         faults.report(path, 1, "empty file", "no record in it")
 
 
+def _questions(
+    path: str | Path, faults: Faults, rows: Iterator[tuple[int, dict[str, Any]]]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows, with a row a question in place of a whole article of RACE."""
+    for number, row in rows:
+        if not is_article(row):
+            yield number, row
+            continue
+        try:
+            yield from ((number, question) for question in questions_of(row))
+        except ValueError as error:
+            faults.report(path, number, "wrong type", str(error))
+
+
 def record_format(path: str | Path, given: str | None = None) -> str:
     """The format of a labelled file: as given, else by its suffix; `.json` is SQuAD's. InputError where none is known.
 
     >>> record_format("dev-v2.0.json.gz"), record_format("train.csv")
     ('squad', 'csv')
     """
+    if given == "race":
+        return given
     return "squad" if given is None and plain_suffix(path) == ".json" else format_of(path, given)
 
 

@@ -11,7 +11,7 @@ from pretune.tasks.task import Task, changed, open_task
 from pretune.text.records import Record
 from pretune.verbs.console import say
 
-HEAD_TASKS = {"sequence": "classify", "token": "tag", "answer": "answer"}
+HEAD_TASKS = {"sequence": "classify", "token": "tag", "choice": "choose", "answer": "answer"}
 
 
 def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
@@ -27,8 +27,6 @@ def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
         return told["name"], open_task(told["name"], told["settings"])
     for spec in bundle.specs:
         if spec.kind in HEAD_TASKS:
-            if spec.problem == "multi_label_classification":
-                raise InputError("this model gives several labels a text, which no task here does yet")
             if spec.problem == "regression":
                 found = "regress"
             else:
@@ -36,6 +34,8 @@ def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
             if name is not None and name != found:
                 raise InputError(f"this model's head is for {found}, not for {name}")
             settings: dict[str, Any] = {"labels": spec.labels} if spec.labels and found != "regress" else {}
+            if spec.problem == "multi_label_classification":
+                settings["multi_label"] = True
             if found == "tag" and "crf" in bundle.model.heads:
                 settings["crf"] = True
             return found, open_task(found, settings)

@@ -81,7 +81,8 @@ class Pretrained:
 
     def logits(self, texts: Sequence[Text], head: str, *, truncate: bool = False) -> list[Floats]:
         """What a head gives: [tokens, vocabulary] for "lm", [tokens, classes] for "token", [classes] for heads that
-        read the text as a whole ("sequence", "choice", "next_sentence"). Raises InputError for a head the model does not have."""
+        read the text as a whole ("sequence", "choice", "next_sentence"). Raises InputError for a head the model
+        does not have."""
         if head not in self.model.heads:
             raise unknown("head", head, self.model.heads)
         whole = head in WHOLE_TEXT_HEADS

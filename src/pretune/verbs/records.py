@@ -136,7 +136,12 @@ def origin(source: str | Path) -> dict[str, Any]:
 
 
 def file_sha256(path: str | Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal."""
+    """sha256 of a file's bytes, in hexadecimal; of a directory, of its files' names and bytes."""
+    if Path(path).is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(one for one in Path(path).rglob("*") if one.is_file()):
+            digest.update(f"{file.relative_to(path)} {file_sha256(file)}\n".encode())
+        return digest.hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -199,8 +204,16 @@ def command(words: Sequence[str], options: Mapping[str, Any], settings: Sequence
     'pretune pretrain bert-mini --corpus c optimizer.lr=0.1 steps=5'
     """
     given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
-    assignments = list(_flat(settings)) if isinstance(settings, Mapping) else list(settings)
-    return shlex.join(["pretune", *words, *given, *assignments])
+    return shlex.join(["pretune", *words, *given, *assignments(settings)])
+
+
+def assignments(settings: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """Settings as `KEY=VALUE` texts, whichever way they are given.
+
+    >>> assignments({"task": {"metric": "f1"}, "epochs": 2})
+    ['task.metric=f1', 'epochs=2']
+    """
+    return list(_flat(settings)) if isinstance(settings, Mapping) else list(settings)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
