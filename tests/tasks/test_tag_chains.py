@@ -108,6 +108,29 @@ def test_decodes_the_best_sequence_with_marginals_and_gives_the_files_scheme(
     assert start == len(logits)
 
 
+@pytest.mark.parametrize("settings", [{}, ALL])
+@pytest.mark.parametrize("decoding", ["free", "constrained"])
+@pytest.mark.parametrize("max_length", [16, 5])  # 5: long sentences are several sequences
+def test_loss_is_minus_log_p_of_the_gold_sequences(settings, decoding, max_length, tiny, tokenizer, template):
+    records = [Record({"words": record["words"][:4], "tags": record["tags"][:4]}) for record in RECORDS]
+    task = tag(crf=True, decoding=decoding, **settings).fit_labels(records)
+    model = tiny.model(task, seed=3).eval()
+    with torch.no_grad():
+        model.heads["crf"].transitions.mul_(8)
+    batch = batch_of(task, records, tokenizer, template, max_length=max_length)
+    loss = task.loss(model, batch.to("cpu"))["token"]
+    with torch.no_grad():
+        rows, groups = model(batch.to("cpu"), heads=["token"])["token"].double(), batch.predict["token"].group_M
+    logits = torch.stack([rows[torch.from_numpy(groups == word)].mean(0) for word in range(groups.max() + 1)])
+    expected, start = 0.0, 0
+    for record in records:
+        scores, start = logits[start : start + len(record["words"])], start + len(record["words"])
+        paths = paths_of(task, model.heads["crf"].transitions.detach(), scores)
+        expected -= np.log(paths[tuple(record["tags"])])
+    assert float(loss.sum.detach()) == pytest.approx(expected, rel=1e-5)
+    assert loss.count == len(logits)
+
+
 def test_free_decoding_does_break_the_scheme_where_constrained_does_not(tokenizer, template, tiny):
     task = tag(train_scheme="bioes").fit_labels(RECORDS)
     model = tiny.model(task, seed=3)

@@ -62,7 +62,8 @@ def detect(sentences: Iterable[Tags]) -> Scheme:
         )
     if letters & set("ESLU"):
         return "bilou" if letters & set("LU") else "bioes"
-    return min(("bio", "iob1"), key=lambda scheme: sum(len(faults(tags, scheme)) for tags in held))  # type: ignore[return-value]
+    candidates: tuple[Scheme, ...] = ("bio", "iob1")
+    return min(candidates, key=lambda scheme: sum(len(faults(tags, scheme)) for tags in held))
 
 
 def scheme_of_labels(labels: Iterable[str]) -> Scheme:
