@@ -37,6 +37,23 @@ def text_of(rng, size):
     return " ".join(sentence(rng, size))
 
 
+def make_question(index):
+    """Two sentences and a question about the second or the first, whose answer is a name."""
+    names = ["Paris", "Rome", "Anna", "Bob"]
+    first, second = names[index % 4], names[(index + 1 + index // 4) % 4]
+    context = f"{first} ran in a book. {second} saw the {['cat', 'dog', 'film'][index % 3]}."
+    asked, gold = ("ran in a", first) if index % 5 == 4 else ("saw the", second)
+    return {"context": context, "question": asked, "answers": [{"text": gold, "start": context.index(gold)}]}
+
+
+def make_choices(rng, text, index):
+    """Two to four choices; the right one repeats a word of the text."""
+    choices = [text_of(rng, int(rng.integers(1, 4))) for _ in range(2 + index % 3)]
+    label = index % len(choices)
+    choices[label] += f" {text.split()[-1]}"
+    return {"text": text, "choices": choices, "label": label}
+
+
 def make_records(task, number=12):
     """Records of unequal lengths that a model can learn by heart."""
     rng = derive_rng("records", task)
@@ -53,6 +70,10 @@ def make_records(task, number=12):
             words = sentence(rng, int(rng.integers(1, 9)))
             words = [word + ("s" if word in ("cat", "dog", "book") else "") for word in words]
             row = {"words": words, "tags": [("B-LOC" if word[0].isupper() else "O") for word in words]}
+        elif task == "answer":
+            row = make_question(index)
+        elif task == "choose":
+            row = make_choices(rng, row["text"], index)
         rows.append(Record(row, "train.jsonl", index + 1))
     return rows
 

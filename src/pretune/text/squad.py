@@ -39,7 +39,7 @@ def read_squad(path: str | Path, faults: Faults) -> Iterator[tuple[int, Row]]:
                 yield number, _row(question, context, title)
             else:
                 reason, detail = problem
-                name = question.get("id", f"{place}.qas[{index}]")
+                name = f"{place}.qas[{index}]" if question.get("id") in (None, "") else question["id"]
                 faults.report(path, number, reason, f"question {name!r:.80}: {detail}")
 
 
