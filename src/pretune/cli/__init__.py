@@ -8,6 +8,7 @@ quickstart.py  pretune quickstart
 tokenizer.py   pretune tokenizer train
 corpus.py      pretune corpus build | verify
 pretrain.py    pretune pretrain
+check.py       pretune check
 finetune.py    pretune finetune
 evaluate.py    pretune evaluate
 predict.py     pretune predict

@@ -107,5 +107,5 @@ def mistakes_table(scored: Sequence[Judgement], records: Sequence[Record], task:
         shown = text if one.word is None else f"{one.word}: {text}"
         rows.append((one.score, one.gold, one.predicted, shown, place(record.path, record.line)))
     columns = ("confidence", "true label", "predicted", "text", "where")
-    note = f"{len(wrong):,} of {len(scored):,} are wrong. Of confident errors many are mistakes of the labels."
+    note = f"{len(wrong):,} of {len(scored):,} are wrong. Confident errors are worth a look: some may be wrong labels."
     return Table(columns, tuple(rows), "Most confident mistakes", (note,))

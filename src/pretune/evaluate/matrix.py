@@ -84,7 +84,7 @@ def _cell(matrix: Matrix, row: int, column: int, number: int, total: int) -> str
     shade = (
         f'<rect class="{colour}" fill-opacity="{share * DARKEST:.3f}" x="{x}" y="{y}" width="{CELL}" height="{CELL}"/>'
     )
-    text = f'<text class="tick" text-anchor="middle" x="{x + CELL / 2}" y="{y + CELL / 2 + 4}">{_count(number)}</text>'
+    text = f'<text text-anchor="middle" x="{x + CELL / 2}" y="{y + CELL / 2 + 4}">{_count(number)}</text>'
     return f"<g>{tip}{box}{shade}{text if number else ''}</g>"
 
 

@@ -7,7 +7,7 @@ in twenty misses by chance.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from pretune.text.records import Record
 FEW = 10
 MAX_LABELS = 20
 NUM_RESAMPLES = 500
-SEEN = (("every word seen", 1.0), ("90 % of words or more", 0.9), ("less than 90 % of words", 0.0))
+Z = 1.96
+SEEN = (("every word seen", 1.0), ("75 % of words or more", 0.75), ("fewer words", 0.0))
 _WORD = re.compile(r"\w+")
 
 
@@ -52,7 +53,7 @@ def slices(
         score = None
         if len(chosen) >= FEW:
             items = task.items([predictions[row] for row in chosen], [records[row] for row in chosen])
-            score = items.interval(rng=rng, num_resamples=NUM_RESAMPLES)
+            score = widened(items.interval(rng=rng, num_resamples=NUM_RESAMPLES), len(chosen))
         return Slice(group, name, len(chosen), score)
 
     held = [task.contents(record) for record in records]
@@ -68,10 +69,10 @@ def by_length(words_N: IntArray) -> Iterator[tuple[str, IntArray]]:
     [('up to 2', 2), ('3 to 4', 2), ('5 to 6', 2), ('7 or more', 2)]
     """
     ends = np.unique(np.percentile(words_N, (25, 50, 75), method="lower")).tolist()
-    low = 0
+    low = -1
     for end in ends:
-        rows = np.flatnonzero((words_N > low) & (words_N <= end)) if low else np.flatnonzero(words_N <= end)
-        yield (f"up to {end}" if not low else f"{low + 1} to {end}" if low + 1 < end else f"{end}"), rows
+        name = f"up to {end}" if low < 0 else f"{low + 1} to {end}" if low + 1 < end else f"{end}"
+        yield name, np.flatnonzero((words_N > low) & (words_N <= end))
         low = end
     rows = np.flatnonzero(words_N > low)
     if len(rows):
@@ -111,4 +112,20 @@ def by_label(judged: Sequence[Judgement], *, rng: np.random.Generator) -> list[S
 
 
 def _mean(right: Sequence[bool], rng: np.random.Generator) -> Interval | None:
-    return bootstrap_mean(right, rng=rng, num_resamples=NUM_RESAMPLES) if len(right) >= FEW else None
+    if len(right) < FEW:
+        return None
+    return widened(bootstrap_mean(right, rng=rng, num_resamples=NUM_RESAMPLES), len(right))
+
+
+def widened(interval: Interval, num_records: int) -> Interval:
+    """Where all are right, or all wrong, a bootstrap sees no spread: the far end is then Wilson's (1927), z = 1.96.
+
+    >>> str(widened(Interval(1.0, 1.0, 1.0), 10)), str(widened(Interval(0.5, 0.4, 0.6), 10))
+    ('1.000 [0.722, 1.000]', '0.500 [0.400, 0.600]')
+    """
+    if interval.low < interval.high or interval.estimate not in (0.0, 1.0):
+        return interval
+    share = Z * Z / (num_records + Z * Z)
+    if interval.estimate == 1.0:
+        return replace(interval, low=1.0 - share)
+    return replace(interval, high=share)

@@ -123,9 +123,9 @@ def check_rows(rows: Mapping[str, Sequence[Record]], task: Task, how: CheckHow) 
     """Looks at the records of a run, {"train": ..., "valid": ..., "test": ...}, for the task that is to learn them.
 
     Raises InputError where what is found would give a wrong score without anybody noticing (`REFUSED`), unless how says
-    otherwise: "warn" goes on and tells, "off" does not look.
+    otherwise: "warn" goes on and tells, "skip" does not look.
     """
-    if how == "off":
+    if how == "skip":
         return []
     parts = [Part(role, role, rows[role]) for role in ROLES if role in rows]
     findings = check_parts(parts, task.contents).findings

@@ -15,7 +15,7 @@ from pretune.core.errors import InputError
 from pretune.train.config import BUDGETS, FitSettings, OptimizerSettings
 
 F = TypeVar("F", bound=FitSettings)
-CheckHow = Literal["refuse", "warn", "off"]
+CheckHow = Literal["refuse", "warn", "skip"]
 
 
 class PretrainSettings(FitSettings):
@@ -57,7 +57,8 @@ class FinetuneSettings(FitSettings):
     columns: dict[str, Any] = {}
     """Names of the columns in the files, for example columns.text=sentence."""
     check: CheckHow = "refuse"
-    """What `pretune check` finds on the files: refuse those whose score would be wrong and look right, warn, or off."""
+    """What to do about what `pretune check` finds: refuse files whose score would be wrong and look right, or warn;
+    skip does not look."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Stop after so many evaluations without a better score on the validation file."""
     watts: Annotated[float, Field(gt=0)] | None = None
