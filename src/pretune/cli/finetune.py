@@ -18,7 +18,7 @@ def finetune(
     task: Annotated[str, typer.Argument(metavar="TASK", help="From `pretune tasks`.")],
     model: Model,
     train: Annotated[
-        Path, typer.Option("--train", help="Labelled examples: JSONL, CSV, TSV, Parquet or CoNLL columns.")
+        Path, typer.Option("--train", help="Labelled examples: JSONL, CSV, TSV, Parquet, CoNLL or SQuAD JSON.")
     ],
     out: Out,
     settings: Assignments = None,

@@ -20,7 +20,7 @@ def predict(
         Path,
         typer.Argument(
             metavar="[FILE|-]",
-            help="JSONL, CSV, TSV, or txt (a text a line); - reads standard input: texts or JSONL.",
+            help="JSONL, CSV, TSV, SQuAD JSON, txt (a text a line); - reads standard input: texts or JSONL.",
         ),
     ] = Path("-"),
     settings: Assignments = None,

@@ -21,7 +21,7 @@ import numpy as np
 from pretune.core.assemble import Template, assemble
 from pretune.core.pack import pack
 from pretune.core.stream import Example, Segments, Span, Targets
-from pretune.metrics.checks import IntArray
+from pretune.metrics.checks import AnyArray, IntArray
 from pretune.tokenizers.pieces import Pieces
 from pretune.tokenizers.tokenizer import Tokenizer
 
@@ -132,7 +132,7 @@ def featurize_context(
     return found[0] if len(found) == 1 else pack(found)  # which numbers the windows as groups
 
 
-def _gold(answer: tuple[int, int] | None, start: int, end: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _gold(answer: tuple[int, int] | None, start: int, end: int) -> AnyArray:
     gold_M2 = np.zeros((1 + end - start, 2), np.float32)
     rows = (0, 0)
     if answer is not None and start <= answer[0] and answer[1] < end:
@@ -142,7 +142,7 @@ def _gold(answer: tuple[int, int] | None, start: int, end: int) -> np.ndarray[tu
 
 
 def _sequence(
-    question: Span, part: Span, gold_M2: IntArray | None, given_M: IntArray, head: str, template: Template
+    question: Span, part: Span, gold_M2: AnyArray | None, given_M: IntArray, head: str, template: Template
 ) -> Example:
     example = assemble(Segments([question, part], {head: 0}), template)
     summary_row = int(example.predict[head].at_MK[0, 0])

@@ -18,7 +18,7 @@ from pretune.text.lines import open_bytes
 from pretune.text.offsets import Answer, offset_problem
 
 MAX_BYTES = 512 << 20
-TODO = "write a table as JSONL, one object a line, and name it .jsonl; questions as SQuAD's files have them"
+ADVICE = "write a table as JSONL, one object a line, and name it .jsonl; questions as SQuAD's files have them"
 
 Row = dict[str, Any]
 
@@ -65,7 +65,7 @@ def _tree(path: str | Path) -> Mapping[str, Any]:
 
 
 def _wrong(path: str | Path, what: str) -> InputError:
-    return InputError(f"{path}: not SQuAD JSON ({what}): {TODO}")
+    return InputError(f"{path}: not SQuAD JSON ({what}): {ADVICE}")
 
 
 def _shown(value: Any) -> str:
