@@ -47,10 +47,11 @@ def make_question(index):
 
 
 def make_choices(rng, text, index):
-    """Two to four choices; the right one repeats a word of the text."""
-    choices = [text_of(rng, int(rng.integers(1, 4))) for _ in range(2 + index % 3)]
-    label = index % len(choices)
-    choices[label] += f" {text.split()[-1]}"
+    """Two to four choices, no two the same; the right one repeats words of the text."""
+    first = [WORDS[(index + 5 * number) % len(WORDS)] for number in range(2 + index % 3)]
+    choices = [f"{word} {text_of(rng, int(rng.integers(0, 3)))}".strip() for word in first]
+    label = index // 3 % len(choices)
+    choices[label] = " ".join([choices[label], *text.split()[-2:]])
     return {"text": text, "choices": choices, "label": label}
 
 
