@@ -22,6 +22,7 @@ _FACE = {
     "check": "pretune.verbs.check",
     "finetune": "pretune.verbs.finetune",
     "evaluate": "pretune.verbs.evaluate",
+    "suite": "pretune.verbs.suite",
     "quickstart": "pretune.verbs.quickstart",
     "InputError": "pretune.core.errors",
     "RunError": "pretune.core.errors",

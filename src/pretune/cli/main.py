@@ -20,6 +20,7 @@ from pretune.cli import (
     pretrain,
     quickstart,
     settings,
+    suite,
     tokenizer,
 )
 from pretune.core.errors import PretuneError
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (quickstart, check, pretrain, finetune, evaluate, predict, fill, embed, settings):
+for module in (quickstart, check, pretrain, finetune, evaluate, suite, predict, fill, embed, settings):
     module.register(app)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")

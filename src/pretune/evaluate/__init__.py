@@ -14,4 +14,5 @@ outcome.py  whether a network beats a baseline, said in a sentence with its inte
 report.py   report.html: one page that needs nothing beside it
 page.html   the frame and the style of that page
 card.py     card.md: the model card
+suites/     suites of labelled sets, one a file, and what a model is worth on them
 """

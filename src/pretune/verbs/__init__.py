@@ -8,6 +8,7 @@ finetune.py     finetune: model and labelled files to a model for a task
 check.py        check: what is wrong with labelled files, before a model is trained on them
 tune.py         the fine-tuning itself, on records in memory
 evaluate.py     evaluate: a fine-tuned model on a labelled file
+suite.py        suite: a model on a suite of labelled sets, with several seeds
 predictions.py  what a model says of inputs, for the task it was fine-tuned for
 predict.py      predict, fill, embed over files of any size, block by block
 inputs.py       lines and records of a file or standard input, in blocks
