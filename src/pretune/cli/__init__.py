@@ -11,6 +11,7 @@ pretrain.py    pretune pretrain
 check.py       pretune check
 finetune.py    pretune finetune
 evaluate.py    pretune evaluate
+suite.py        pretune suite
 predict.py     pretune predict
 fill.py        pretune fill
 embed.py       pretune embed
