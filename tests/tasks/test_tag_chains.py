@@ -219,6 +219,7 @@ def test_broken_sequences_are_counted_and_unknown_tags_refused():
 def test_a_scheme_that_is_said_is_not_detected():
     bare = [Record({"words": ["a", "b", "c"], "tags": ["B", "I", "O"]}, "x", 1)]
     assert tag().fit_labels(bare).scheme == "plain" and tag().fit_labels(bare).main_metric == "accuracy"
+    assert "task.scheme=bio" in tag().fit_labels(bare).notes[0]
     assert tag(scheme="bio").fit_labels(bare).main_metric == "f1"
     assert tag(scheme="plain").fit_labels(RECORDS).main_metric == "accuracy"
     assert tag(scheme="bio", train_scheme="bioes").fit_labels(bare).labels == ("B", "E", "O")
@@ -229,6 +230,25 @@ def test_models_that_do_not_say_their_scheme():
     assert tag(labels=("I-X", "O")).file_scheme == "iob1"
     assert tag(labels=("B-X", "E-X", "O")).file_scheme == "bioes"
     assert tag(labels=("NOUN", "VERB")).file_scheme == "plain"
+    assert tag(labels=("B-X", "I-X", "O"), scheme="iob1").head_scheme == "iob1"
+    asked = tag(labels=("B-X", "I-X", "O"), scheme="bioes")
+    assert (asked.file_scheme, asked.head_scheme) == ("bioes", "bio")
+
+
+def test_another_scheme_can_be_asked_of_a_trained_model(tiny, tokenizer, template):
+    task = tag().fit_labels(RECORDS)
+    model = tiny.model(task)
+    found, other = (
+        entities(predict(model, each, RECORDS, tokenizer, template, 16))
+        for each in (task, replace(task, scheme="bioes"))
+    )
+    assert other == [rewritten(tags, "bioes") for tags in found] != found
+    records = [Record({**record, "tags": rewritten(record["tags"], "bioes")}) for record in RECORDS]
+    scores = evaluate_task(model, task, RECORDS, tokenizer, template, 16).scores
+    assert (
+        evaluate_task(model, replace(task, scheme="bioes"), records, tokenizer, template, 16).scores["f1"]
+        == scores["f1"]
+    )
 
 
 @pytest.mark.parametrize("scheme", sorted(LETTERS))

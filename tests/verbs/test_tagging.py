@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -118,6 +119,14 @@ def test_a_model_with_a_crf_loads_here_whole_and_in_transformers_as_it_says(crf,
     assert np.allclose(again.logits([TEXT], "token")[0], logits, atol=1e-5)
     with pytest.raises(pretune.InputError, match="has no logits"):
         again.logits([TEXT], "crf")
+
+
+def test_without_its_manifest_a_model_keeps_its_crf(crf, tmp_path):
+    shutil.copytree(crf / "model", tmp_path / "model")
+    (tmp_path / "model" / "pretune.json").unlink()
+    ours, bare = pretune.load(crf / "model"), pretune.load(tmp_path / "model")
+    as_head = ours.predict([TEXT], scheme="bioes", decoding="free")
+    assert bare.predict([TEXT]) == as_head  # labels as the head has them; the scheme was said in the manifest only
 
 
 def test_the_crf_is_left_out_where_the_next_model_has_none(world, crf, tmp_path):

@@ -152,8 +152,12 @@ class tag(Task):
 
     @property
     def head_scheme(self) -> Scheme:
-        """The scheme of the head's labels."""
-        return next((name for name in SCHEMES if name == self.train_scheme), self.file_scheme)
+        """The scheme of the head's labels; names alone do not tell iob1 from bio, there it is the files'."""
+        if self.train_scheme != "auto":
+            return next(name for name in SCHEMES if name == self.train_scheme)
+        suggested = scheme_of_labels(self.labels)
+        open_ones = {"plain", "iob1", "bio"}
+        return self.file_scheme if suggested == "plain" or {suggested, self.file_scheme} < open_ones else suggested
 
     @property
     def main_metric(self) -> str:
@@ -186,7 +190,8 @@ class tag(Task):
         if self.head_scheme != self.file_scheme:
             found.append(f"the model's own labels are {self.head_scheme}, predictions are given in {self.file_scheme}")
         if self.file_scheme == "plain":
-            found = []
+            bare = self.scheme == "plain" and set(self.labels) <= set("BIOESLU")
+            found = ["tags without types are taken as names: task.scheme=bio makes spans of them"] if bare else []
         return (*found, CRF_NOTE) if self.crf else tuple(found)
 
     def fit_labels(self, records: Sequence[Record]) -> Self:
@@ -197,7 +202,8 @@ class tag(Task):
             scheme = detect(map(tags_of, records)) if self.scheme == "auto" else self.scheme
         except InputError as error:
             raise InputError(str(error) if not records else f"{records[0].path}: {error}") from error
-        bound = replace(self, scheme=scheme)
+        learned = scheme if self.train_scheme == "auto" and scheme != "plain" else self.train_scheme
+        bound = replace(self, scheme=scheme, train_scheme=learned)
         first = {name: record for record in reversed(records) for name in bound.gold_tags(record)}
         names = check_labels([Record({"label": name}, record.path, record.line) for name, record in first.items()])
         return replace(bound, labels=at_least_two(names, records))
@@ -208,7 +214,7 @@ class tag(Task):
         if self.file_scheme == "plain":
             return tags
         check_tags(tags, self.scheme, record)
-        converts = self.train_scheme != "auto" or self.decoding == "constrained"
+        converts = self.head_scheme != self.file_scheme or self.decoding == "constrained"
         return rewritten(tags, self.head_scheme) if converts else tags
 
     def check(self, records: Sequence[Record]) -> None:
