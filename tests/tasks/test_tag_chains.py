@@ -235,20 +235,15 @@ def test_models_that_do_not_say_their_scheme():
     assert (asked.file_scheme, asked.head_scheme) == ("bioes", "bio")
 
 
-def test_another_scheme_can_be_asked_of_a_trained_model(tiny, tokenizer, template):
+@pytest.mark.parametrize("scheme", ["bio", "bioes", "bilou"])
+def test_another_scheme_can_be_asked_of_a_trained_model(scheme, tiny, tokenizer, template):
     task = tag().fit_labels(RECORDS)
-    model = tiny.model(task)
-    found, other = (
-        entities(predict(model, each, RECORDS, tokenizer, template, 16))
-        for each in (task, replace(task, scheme="bioes"))
-    )
-    assert other == [rewritten(tags, "bioes") for tags in found] != found
-    records = [Record({**record, "tags": rewritten(record["tags"], "bioes")}) for record in RECORDS]
+    asked, model = replace(task, scheme=scheme), tiny.model(task)
+    found, other = (entities(predict(model, each, RECORDS, tokenizer, template, 16)) for each in (task, asked))
+    assert other == [rewritten(tags, scheme) for tags in found] != found
+    records = [Record({**record, "tags": rewritten(record["tags"], scheme)}) for record in RECORDS]
     scores = evaluate_task(model, task, RECORDS, tokenizer, template, 16).scores
-    assert (
-        evaluate_task(model, replace(task, scheme="bioes"), records, tokenizer, template, 16).scores["f1"]
-        == scores["f1"]
-    )
+    assert evaluate_task(model, asked, records, tokenizer, template, 16).scores["f1"] == scores["f1"]
 
 
 @pytest.mark.parametrize("scheme", sorted(LETTERS))
