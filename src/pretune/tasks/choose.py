@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pretune.core.assemble import Template
+from pretune.core.errors import InputError
 from pretune.core.loss import Loss, weight_sum
 from pretune.core.stream import Batch, Example, Span
 from pretune.families.family import HeadSpec
@@ -27,7 +28,7 @@ from pretune.tasks.task import Prediction, Scores, Task, chosen
 from pretune.tasks.texts import Pooling, read_sequences, room_for
 from pretune.tasks.whole_texts import head_pooling, suited
 from pretune.text.choices import Choices, choices_of
-from pretune.text.contents import Contents
+from pretune.text.contents import Contents, contents_of
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Tokenizer
 
@@ -78,7 +79,10 @@ class choose(Task):
         return replace(self, pooling=suited(self.pooling, model, self.head))
 
     def contents(self, record: Record) -> Contents:
-        asked = choices_of(record)
+        try:
+            asked = choices_of(record)
+        except InputError:  # which `check` reports
+            return contents_of(record)
         label = () if asked.label is None else (asked.label,)
         return Contents((asked.text, *asked.seconds), label, labelled=bool(label))
 

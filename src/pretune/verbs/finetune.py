@@ -10,6 +10,8 @@ from typing import Any
 
 from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.disk import OnDiskFull, OnFull
+from pretune.checkpoint.huggingface import read_json
+from pretune.checkpoint.seal import MANIFEST
 from pretune.core.hooks import Hook
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.diagnosis import diagnose
@@ -115,6 +117,8 @@ def _results(
     """Scores the test file, writes metrics.json and the pages, and returns what the verb does."""
     tested = tuned.evaluate(rows["test"], settings.max_length) if "test" in rows else None
     metrics, outcomes = _metrics(facts, tuned, tested, rows, settings, processes)
+    if limit := read_json(out / "model" / MANIFEST).get("transformers"):
+        metrics["notes"].append(f"transformers {limit}")
     metrics["notes"] += [sentence(finding) for finding in found if finding.severity != "remark"]
     metrics["check"] = [finding.as_json() for finding in found]
     sections: tuple[Section, ...] = ()
