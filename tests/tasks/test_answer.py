@@ -365,5 +365,22 @@ def test_the_sliding_window(question, expected):
     assert best_spans([(question, CONTEXT)] * 2) == [CONTEXT[start:end]] * 2
 
 
+@pytest.mark.parametrize(
+    ("question", "context", "expected"),
+    [
+        # both names stand beside "likes"; more of the question stands around the second
+        ("Who likes cold white milk?", "Alpha likes cheese, and in winter the Beta likes cold white milk.", "Beta"),
+        # around Gamma stands as much of the question and nearer, but its sentence has less of it
+        (
+            "What stood by the red barn?",
+            "Delta stood during many long cold days behind that red barn. Gamma owns red barn.",
+            "many long cold days behind",
+        ),
+    ],
+)
+def test_what_decides_between_candidates(question, context, expected):
+    assert best_spans([(question, context)]) == [expected]
+
+
 def test_the_sliding_window_of_nothing():
     assert best_spans([("who", ""), ("who", " of the "), ("dog", "dog")]) == ["", "of", "dog"]

@@ -3,10 +3,12 @@
 The sliding window of Richardson et al. 2013 (MCTest, algorithm 1), as Rajpurkar et al. 2016 (section 5.1) use it for
 SQuAD: only candidates of the sentence that shares most with the question are kept; a candidate's score is the best
 window of words around it, as long as question and candidate together. In both, a word of the question counts
-log(1 + 1 / how often the context has it), function words nothing. Their candidates are the constituents of a parser's
-trees. There is no parser here: candidates are the longest runs of words in a sentence without function words,
-punctuation and words of the question.
-Of equal scores, the candidate nearest to words of the question wins, then the first. English function words alone.
+log(1 + 1 / how often the context has it), function words and punctuation nothing. Their candidates are the constituents
+of a parser's trees. There is no parser here: candidates are the longest runs of words in a sentence without function
+words, punctuation and words of the question. Of equal scores, the candidate nearest to words of the question wins, then
+the first. Function words are English ones.
+
+On SQuAD 1.1's development set: exact match 0.12 and F1 0.19, where the paper has 0.13 and 0.20 with its candidates.
 """
 
 import math
@@ -68,7 +70,7 @@ def sliding_window(question: str, words: Words) -> tuple[int, int]:
     >>> context[start:end]
     'sat'
     """
-    asked = set(_WORD.findall(question.lower())) - FUNCTION_WORDS
+    asked = {word for word in _WORD.findall(question.lower()) if word[0].isalnum()} - FUNCTION_WORDS
     is_asked_W = np.isin(words.number_W, [words.numbers[word] for word in asked if word in words.numbers])
     first_C, end_C = _runs(words.may_answer_W & ~is_asked_W, words.sentence_W)
     gains_W = np.where(is_asked_W, words.weight_W, 0.0)
