@@ -77,7 +77,11 @@ def test_heads_that_pool_give_each_choice_one_score(pooling, tiny, tokenizer, te
     losses = [task.loss(model.eval(), pack([task.featurize(r, tokenizer, template, 16)]).to("cpu")) for r in records]
     found = predict(model, task, records, tokenizer, template, 16)
     for record, one, loss in zip(records, found, losses, strict=True):
-        assert len(one["scores"]) == len(record["choices"]) and sum(one["scores"]) == pytest.approx(1.0)
+        batch = pack([task.featurize(record, tokenizer, template, 16)]).to("cpu")
+        with torch.no_grad():
+            logits_M = model(batch)["choice"][:, 0]
+        each = torch.stack([logits_M[batch.predict["choice"].given_M == n][0] for n in range(len(record["choices"]))])
+        assert one["scores"] == pytest.approx(each.softmax(0).tolist(), abs=1e-5)
         assert float(loss["choice"].sum.detach()) == pytest.approx(-np.log(one["scores"][record["label"]]), abs=1e-4)
     with pytest.raises(InputError, match="pools by .*task.pooling=cls was asked for"):
         choose(pooling="cls").suit(model)

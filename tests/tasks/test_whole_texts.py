@@ -1,11 +1,15 @@
 """What a head reads of a text, and windows over texts that are too long: against one sequence at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from pretune.core.assemble import assemble
 from pretune.core.errors import InputError
 from pretune.core.pack import pack
+from pretune.core.stream import Segments, Targets
 from pretune.families.family import open_family
 from pretune.nn.model import Model
 from pretune.tasks.classify import classify
@@ -14,7 +18,7 @@ from pretune.tasks.regress import regress
 from pretune.tasks.run import predict
 from pretune.tasks.source import TaskSource
 from pretune.tasks.task import open_task
-from pretune.tasks.texts import featurize_texts, joined
+from pretune.tasks.texts import joined
 from pretune.text.records import Record
 
 POOLINGS = ["cls", "mean", "max", "concat", "attention"]
@@ -28,8 +32,10 @@ def model_for(task, tiny, family="modern"):
 
 
 def logits_alone(model, task, tokenizer, template, text):
-    """Of a text that fits, as a sequence by itself."""
-    example = featurize_texts([text], "sequence", None, tokenizer, template, 64, task.pooling or "cls")
+    """Of a text that fits, as a sequence by itself: a head that pools is given every row."""
+    example = assemble(Segments([tokenizer.encode(text).span()]), template)
+    rows = np.arange(1 if task.pooling in (None, "cls") else example.num_tokens)
+    example = replace(example, predict={"sequence": Targets(rows[:, None], group_M=np.zeros_like(rows))})
     with torch.no_grad():
         return model(pack([example]).to("cpu"))["sequence"][0]
 
@@ -112,8 +118,6 @@ def test_first_loses_the_tail_and_says_so(tokenizer, template):
 
 def test_windows_of_unequal_rows_weigh_alike():
     """A head that pools gives each row of a window its logits: a long window counts no more than a short one."""
-    from pretune.core.stream import Targets
-
     outputs = torch.tensor([[1.0], [1.0], [1.0], [5.0], [7.0]])
     group, given = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 0])
     targets = Targets(torch.zeros(5, 1), group_M=group, given_M=given)

@@ -139,8 +139,8 @@ def file_sha256(path: str | Path) -> str:
     """sha256 of a file's bytes, in hexadecimal; of a directory, of its files' names and bytes."""
     if Path(path).is_dir():
         digest = hashlib.sha256()
-        for file in sorted(one for one in Path(path).rglob("*") if one.is_file()):
-            digest.update(f"{file.relative_to(path)} {file_sha256(file)}\n".encode())
+        for part in sorted(one for one in Path(path).rglob("*") if one.is_file()):
+            digest.update(f"{part.relative_to(path)} {file_sha256(part)}\n".encode())
         return digest.hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
