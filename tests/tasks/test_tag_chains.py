@@ -14,7 +14,7 @@ from pretune.metrics.schemes import LETTERS, faults, rewritten
 from pretune.metrics.spans import spans
 from pretune.tasks.run import evaluate_task, predict
 from pretune.tasks.source import TaskSource
-from pretune.tasks.tag import CRF_NOTE, tag
+from pretune.tasks.tag import tag
 from pretune.text.records import Record
 
 IOB1 = [
@@ -279,7 +279,7 @@ def test_settings_that_do_not_fit_are_refused(tiny, tokenizer, template):
         with pytest.raises(InputError, match=f"unknown {field} 'iobx'"):
             tag(**{field: "iobx"})
     task = tag(crf=True).fit_labels(plain)  # parts of speech have transitions too
-    assert task.notes == (CRF_NOTE,)
+    assert task.notes == ()
     model = tiny.model(replace(task, crf=False))
     with pytest.raises(ValueError, match="the model has none"):
         predict(model, task, plain, tokenizer, template, 16)

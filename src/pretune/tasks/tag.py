@@ -21,7 +21,8 @@ mean of its pieces, and the windows of a long sentence are one chain. The loss i
 words, so that with transitions of zero it is exactly that of the tagger without a CRF, whatever the lengths. Scores
 are marginal probabilities under what was decoded with: the tag's share of the legal sequences, all tags of others.
 
-transformers has no CRF: it opens such a model as a plain token classifier, without the transitions.
+transformers has no CRF: it opens such a model as a plain token classifier, without the transitions, which pretune.json
+and `finetune` say.
 """
 
 from collections import Counter
@@ -68,10 +69,6 @@ from pretune.tokenizers.tokenizer import Tokenizer
 
 LabelPieces = Literal["first", "all"]
 DecodePieces = Literal["first", "mean"]
-CRF_NOTE = (
-    "the CRF's transitions are pretune's own: transformers opens the model as a plain token classifier without them, "
-    "and its tags may differ"
-)
 
 
 @dataclass(frozen=True)
@@ -192,7 +189,7 @@ class tag(Task):
         if self.file_scheme == "plain":
             bare = self.scheme == "plain" and set(self.labels) <= set("BIOESLU")
             found = ["tags without types are taken as names: task.scheme=bio makes spans of them"] if bare else []
-        return (*found, CRF_NOTE) if self.crf else tuple(found)
+        return tuple(found)
 
     def fit_labels(self, records: Sequence[Record]) -> Self:
         if self.labels:
