@@ -185,6 +185,15 @@ def test_check_skip_looks_at_nothing(world, clean, tmp_path):
     assert metrics["check"] == [] and metrics["notes"] == []
 
 
+def test_without_a_model_lengths_are_estimated_and_nothing_is_said_to_be_cut(world, tmp_path):
+    path = write(tmp_path / "long.csv", [(f"{text} and so on" * 9, label) for text, label in labelled(20)])
+    result = world.command("check", path, "--max-length", 32, "--json")
+    found = json.loads(result.out)
+    pieces = found["files"][0]["pieces"]
+    assert (result.status, pieces["of"], pieces["longer"], pieces["cut"]) == (0, "estimate", 1.0, None)
+    assert [one["kind"] for one in found["findings"]] == ["long texts"]
+
+
 def test_from_python(clean):
     found = pretune.check(clean[0], task="classify", test=clean[2])
     assert found["worst"] == "clean" and len(found["files"]) == 2

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretune.tasks.task import open_task
 from pretune.text.check import MIN_JUDGED, Part, check_parts
 from pretune.text.contents import contents_of
 from pretune.text.overlap import fingerprints, leaks, near_form, repeats, same_form
@@ -148,6 +149,17 @@ def test_values_are_not_counted_as_classes():
     assert found_in(train=records) == {}
     records[-1]["text"] = records[0]["text"]
     assert found_in(train=records)["train", "label noise"].severity == "remark"
+
+
+def test_positions_of_choices_are_counted_and_no_names_of_classes():
+    records = [
+        Record({"text": text, "choices": ["a", "b"], "label": n % 2}, "c.jsonl", n) for n, text in enumerate(texts(30))
+    ]
+    test = [Record({"text": "x", "choices": ["a", "b", "c"], "label": 2}, "d.jsonl", 1)]
+    task = open_task("choose")
+    checked = check_parts([Part("train", "train", records), Part("test", "test", test)], task.contents)
+    assert checked.findings == []
+    assert checked.files[0].as_json()["labels"] == {"0": 15, "1": 15}
 
 
 def test_one_word_among_sentences_and_a_text_many_times_longer():

@@ -54,30 +54,21 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
 
 def files_table(files: Files) -> Table:
     """A row a file: rows, lengths, duplicates, overlap with the training files."""
-    columns = (
-        "file",
-        "rows",
-        "unreadable",
-        "words 50 %",
-        "95 %",
-        "max",
-        "pieces 95 %",
-        "cut",
-        "duplicates",
-        "in train",
-    )
+    measured = files[0]["pieces"]
+    cut = "longer" if measured["of"] == "estimate" else "cut"
+    lengths = ("words 50 %", "95 %", "max", "pieces 95 %", cut)
     rows: list[tuple[Cell, ...]] = []
     for file in files:
-        words, pieces, leaked = file["words"], file["pieces"]["pieces"], file["in_train"]
+        words, pieces, leaked = file["words"], file["pieces"], file["in_train"]
         middle: list[Cell] = [words.get(name) for name in ("50 %", "95 %", "max")]
-        cut = file["pieces"]["cut"]
-        repeated = file["duplicates"]["exact"]
+        middle += [pieces["pieces"].get("95 %"), pieces[cut]]
         share = None if leaked is None else leaked["share"]
-        rows.append((file["name"], file["rows"], file["unreadable"], *middle, pieces.get("95 %"), cut, repeated, share))
-    first = files[0]["pieces"]
-    of = "estimated" if first["of"] == "estimate" else "of the model"
-    notes = (f"pieces are {of}; cut: share of rows longer than max_length={first['max_length']} that lose a part",)
-    return Table(columns, tuple(rows), notes=notes)
+        rows.append((file["name"], file["rows"], file["unreadable"], *middle, file["duplicates"]["exact"], share))
+    longest = f"max_length={measured['max_length']}"
+    of_model = f"pieces are the model's; cut: share of rows that lose a part at {longest}"
+    estimated = f"pieces are estimated; longer: share of rows longer than {longest}"
+    notes = (estimated if cut == "longer" else of_model,)
+    return Table(("file", "rows", "unreadable", *lengths, "duplicates", "in train"), tuple(rows), notes=notes)
 
 
 def labels_table(files: Files) -> Table | None:

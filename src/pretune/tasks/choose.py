@@ -84,7 +84,7 @@ class choose(Task):
         except InputError:  # which `check` reports
             return contents_of(record)
         label = () if asked.label is None else (asked.label,)
-        return Contents((asked.text, *asked.seconds), label, labelled=bool(label))
+        return Contents((asked.text, *asked.seconds), label, "positions", labelled=bool(label))
 
     def fit_labels(self, records: Sequence[Record]) -> Self:
         self.check(records)

@@ -55,7 +55,8 @@ class Measured:
             "max_length": self.max_length,
             "measured": len(self.pieces_N),
             "pieces": Lengths.of(self.pieces_N).percentiles,
-            "cut": self.num_cut / measured,
+            "longer": self.num_cut / measured if self.estimated else None,
+            "cut": None if self.estimated else self.num_cut / measured,
             "unknown_rate": self.unknown_rate,
             "unknown": list(self.unknown),
         }
@@ -67,11 +68,15 @@ class Measured:
         if self.num_unusable:
             what = f"{self.num_unusable:,} rows cannot be used{on}"
             found.append(Finding("error", "unusable", part, what, self.num_unusable, self.unusable))
-        if self.num_cut:
+        if self.num_cut and self.estimated:
+            what = f"{share(self.num_cut, measured)} rows are longer than max_length={self.max_length} by estimate{on}"
+            found.append(Finding("remark", "long texts", part, f"{what}; --model says what is cut", self.num_cut))
+        elif self.num_cut:
             many: Severity = "warning" if self.num_cut > MANY_CUT * measured else "remark"
-            what = f"{share(self.num_cut, measured)} rows do not fit in max_length={self.max_length}"
-            what += " by estimate; give --model to know" if self.estimated else " and lose a part"
-            found.append(Finding(many, "truncation", part, what + on, self.num_cut))
+            what = (
+                f"{share(self.num_cut, measured)} rows do not fit in max_length={self.max_length} and lose a part{on}"
+            )
+            found.append(Finding(many, "truncation", part, what, self.num_cut))
         if self.num_unknown and (rate := self.unknown_rate or 0.0):
             what = f"{100 * rate:.2g} % of pieces are unknown to the vocabulary{on}, such as {', '.join(self.unknown)}"
             many = "warning" if rate > MANY_UNKNOWN else "remark"

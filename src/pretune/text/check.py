@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pretune.text.contents import Contents
+from pretune.text.contents import COUNTED, Contents
 from pretune.text.findings import MAX_PLACES, Finding, Severity, by_severity, place, share, worst
 from pretune.text.label_problems import LabelCounts, label_findings
 from pretune.text.lengths import IntArray, Lengths, num_words, outliers
@@ -62,7 +62,7 @@ class Facts:
             "name": self.part.name,
             "rows": len(self.part.records),
             "unreadable": sum(finding.count for finding in self.part.unreadable),
-            "labels": dict(self.labels.counts.most_common()) if self.gold == "classes" else {},
+            "labels": dict(self.labels.counts.most_common()) if self.gold in COUNTED else {},
             "words": Lengths.of(self.words_N).percentiles,
             "duplicates": self.duplicates,
             "in_train": None
@@ -132,7 +132,7 @@ def _look(part: Part, contents: ContentsOf) -> Facts:
             if number < MAX_PLACES:
                 places.append(place(record.path, record.line, shown))
             faults[severity, kind] = number + 1, places
-        if held.gold == "classes":
+        if held.gold in COUNTED:
             labels.add(record, held.labels)
     findings = [*part.unreadable]
     for (severity, kind), (number, places) in faults.items():
@@ -184,7 +184,7 @@ def _repeated(facts: Facts) -> Iterator[Finding]:
     facts.duplicates = {"exact": len(found.exact), "near": len(found.near), "other_label": len(found.noisy)}
     total = len(records)
     if found.noisy:
-        classes = facts.gold == "classes"
+        classes = facts.gold in COUNTED
         tail = "another label: at most one can be right" if classes else "another value or answer"
         what = f"{share(len(found.noisy), total)} rows repeat a text with {tail}"
         pairs = _pairs(records, records, found.noisy)

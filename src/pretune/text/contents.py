@@ -13,8 +13,9 @@ from typing import Any, Literal
 from pretune.text.labels import label_name
 from pretune.text.records import Record
 
-Gold = Literal["classes", "values", "texts"]
-"""What gold labels are: names that are counted, numbers, or answers in words."""
+Gold = Literal["classes", "positions", "values", "texts"]
+"""What gold labels are: names of classes, numbers of choices (which mean nothing by themselves), values, or answers."""
+COUNTED: tuple[Gold, ...] = ("classes", "positions")
 
 TEXT_COLUMNS = ("text", "text_b", "question", "context", "words", "choices")
 GOLD_COLUMNS = ("label", "labels", "tags", "answers", "answer")
