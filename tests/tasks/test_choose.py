@@ -70,7 +70,7 @@ def test_heads_that_pool_give_each_choice_one_score(pooling, tiny, tokenizer, te
     model = tiny.model(choose(), "modern")
     head = family.head_of(HeadSpec("choice", pooling=pooling), model.body, seed=3)
     model = Model(model.body, {"choice": head})
-    task, records = choose(pooling=pooling).suit(model), tiny.records("choose")
+    task, records = choose(pooling=pooling).suit(model), tiny.records("choose", 4)
     assert choose().suit(model).pooling == pooling
     batch = pack(TaskSource(task, records, tokenizer, template, 16).examples)
     assert task.counts(batch)["choice"] == pytest.approx(len(records))

@@ -72,7 +72,7 @@ def test_windows_outputs_are_joined(family, pooling, windows, tiny, tokenizer, t
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_pooling_predicts_alike_whatever_the_batches(pooling, tiny, tokenizer, template):
-    records = tiny.records("regress")
+    records = tiny.records("regress", 5)
     task = regress(pooling=pooling, windows="mean", stride=2).fit_labels(records)
     model = model_for(task, tiny)
     one_by_one = [predict(model, task, [record], tokenizer, template, 9)[0]["value"] for record in records]
