@@ -87,6 +87,13 @@ def test_heads_that_pool_give_each_choice_one_score(pooling, tiny, tokenizer, te
         choose(pooling="cls").suit(model)
 
 
+def test_a_record_that_cannot_be_read_has_a_text_missing_for_checks_of_the_data():
+    whole = choose().contents(Record({"text": "a", "choices": ["b", "c"], "label": 1}))
+    assert (whole.texts, whole.labels, whole.labelled) == (("a", "b", "c"), (1,), True)
+    assert not choose().contents(Record({"text": "a", "choices": ["b", "c"]})).labelled
+    assert choose().contents(Record({"text": "a", "choices": ["b"], "label": 0})).texts == (None,)
+
+
 def test_accuracy_has_an_interval_and_baselines_are_known(tiny, tokenizer, template):
     train = [Record({"text": "a cat", "choices": ["a dog", "a cat sat", "x"], "label": 1}) for _ in range(3)]
     test = [

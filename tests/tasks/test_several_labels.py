@@ -73,6 +73,12 @@ def test_labels_never_seen_are_listed(tokenizer, template):
         classify(multi_label=True).fit_labels(labelled([[], []]))
 
 
+def test_checks_of_the_data_see_single_labels():
+    task = classify(multi_label=True, separator=";")
+    assert task.contents(labelled(["news; art"])[0]).names == ("news", "art")
+    assert task.contents(labelled([[]])[0]).labelled and not task.contents(labelled([""])[0]).labelled
+
+
 def test_loss_is_torchs_and_counts_records(tokenizer, template):
     records = labelled(drawn_sets())
     weights = {"art": 2.5, "news": 0.5}

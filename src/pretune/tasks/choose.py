@@ -81,8 +81,8 @@ class choose(Task):
     def contents(self, record: Record) -> Contents:
         try:
             asked = choices_of(record)
-        except InputError:  # which `check` reports
-            return contents_of(record)
+        except InputError:  # a text that is missing, for a check of the data; `check` says what is wrong
+            return replace(contents_of(record), texts=(None,))
         label = () if asked.label is None else (asked.label,)
         return Contents((asked.text, *asked.seconds), label, "positions", labelled=bool(label))
 

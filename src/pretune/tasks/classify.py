@@ -1,7 +1,8 @@
-"""Classification of one text, into two classes or more: sentiment, topic, acceptability, question type.
+"""Classification of one text, into one of several classes or any number of them: sentiment, topic, question type.
 
-The family's sequence head reads the summary row ([CLS]; Devlin et al. 2019, section 3.2); cross-entropy. A text that is
-too long loses its tail, counted. Not here: several labels a text, windows over long texts.
+The family's sequence head reads the summary row ([CLS]; Devlin et al. 2019, section 3.2), or all rows (`pooling`);
+cross-entropy. A text that is too long loses its tail, counted, or is read in windows (`windows`). Any number of labels
+a text: `multi_label`. Not here: labels that have an order or a hierarchy.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Classification of two texts: paraphrase, entailment, question and answer.
 
 Both texts in one sequence as the family's template puts them ([CLS] A [SEP] B [SEP]; Devlin et al. 2019, section 3.2).
-Where they are too long the longer one is cut first (`texts.py`), counted. Not here: two encoders (siamese).
+Where they are too long the longer one is cut first (`texts.py`), counted, or read in windows. Settings: `Classes`.
+Not here: two encoders (siamese).
 """
 
 from dataclasses import dataclass
