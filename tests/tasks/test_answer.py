@@ -16,7 +16,7 @@ from pretune.core.pack import pack
 from pretune.tasks.answer import answer
 from pretune.tasks.contexts import owners, windows
 from pretune.tasks.run import evaluate_task
-from pretune.tasks.sliding_window import best_spans, sliding_window, words_of
+from pretune.tasks.sliding_window import best_span, best_spans, words_of
 from pretune.tasks.source import TaskSource
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Backend, Tokenizer
@@ -360,7 +360,7 @@ CONTEXT = "The Normans came from Denmark in 911. Anna saw a red cat. The dog saw
     ],
 )
 def test_the_sliding_window(question, expected):
-    start, end = sliding_window(question, words_of(CONTEXT))
+    start, end = best_span(question, words_of(CONTEXT))
     assert CONTEXT[start:end] == expected
     assert best_spans([(question, CONTEXT)] * 2) == [CONTEXT[start:end]] * 2
 

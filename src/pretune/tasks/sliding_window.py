@@ -62,11 +62,11 @@ def words_of(context: str) -> Words:
     )
 
 
-def sliding_window(question: str, words: Words) -> tuple[int, int]:
+def best_span(question: str, words: Words) -> tuple[int, int]:
     """Characters [start, end) of the best candidate; of the whole context's first word where there is none.
 
     >>> context = "The Normans came from Denmark. The cat sat on a red mat."
-    >>> start, end = sliding_window("What did the cat sit on?", words_of(context))
+    >>> start, end = best_span("What did the cat sit on?", words_of(context))
     >>> context[start:end]
     'sat'
     """
@@ -112,12 +112,12 @@ def first_sentence(context: str) -> tuple[int, int]:
 
 
 def best_spans(questions: Sequence[tuple[str, str]]) -> list[str]:
-    """The answer of `sliding_window` to each (question, context)."""
+    """The answer of `best_span` to each (question, context)."""
     read: dict[str, Words] = {}
     answers = []
     for question, context in questions:
         if context not in read:
             read[context] = words_of(context)
-        start, end = sliding_window(question, read[context])
+        start, end = best_span(question, read[context])
         answers.append(context[start:end])
     return answers
