@@ -89,7 +89,8 @@ def test_many_classes_are_capped_and_the_rest_is_said():
     assert len(matrix.labels) == MAX_CLASSES and matrix.labels[-1] == "others"
     assert sum(map(sum, matrix.counts)) == len(pairs)
     assert matrix.counts[-1][-1] == sum(30 - n for n in range(MAX_CLASSES - 1, 30))
-    assert "the other 16" in matrix.notes[-1]
+    assert "the other 16" in matrix.notes[1] and "right or wrong" in matrix.notes[2]
+    assert matrix_svg(matrix).count('class="right"') == MAX_CLASSES - 1
 
 
 def test_names_in_drawings_are_escaped():

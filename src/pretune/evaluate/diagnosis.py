@@ -57,7 +57,9 @@ def diagnose(
     labels = by_label(judged, rng=rng) if judged else []
     if labels:
         share = sum(one.is_right for one in judged) / len(judged)
-        sections.append(Forest("By label", "share right", tuple(labels), share, notes))
+        more = len({one.gold for one in judged}) - len(labels)
+        rest = (f"The {len(labels)} most frequent labels; {more:,} more are not shown.",) if more else ()
+        sections.append(Forest("By label", "share right", tuple(labels), share, (*notes, *rest)))
     if scored and (mistakes := mistakes_table(scored, records, task)):
         sections.append(mistakes)
     told = [

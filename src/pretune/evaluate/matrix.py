@@ -20,12 +20,14 @@ REST = "others"
 
 @dataclass(frozen=True)
 class Matrix:
-    """counts[gold][predicted], in the order of `labels`. notes: sentences below."""
+    """counts[gold][predicted], in the order of `labels`. has_rest: the last one is the rest, so that its own cell holds
+    right and wrong predictions and has no shade. notes: sentences below."""
 
     title: str
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
     notes: tuple[str, ...] = ()
+    has_rest: bool = False
 
     def numbers(self) -> Table:
         """All counts as a table."""
@@ -50,11 +52,12 @@ def matrix_of(pairs: Iterable[tuple[str, str]], title: str = "Confusion matrix")
         labels = [*ordered[: MAX_CLASSES - 1], REST]
         rest = len(ordered) - MAX_CLASSES + 1
         notes.append(f"The {MAX_CLASSES - 1} most frequent labels; the other {rest:,} are together as {REST!r}.")
+        notes.append(f"What is both in the row and the column {REST!r} may be right or wrong.")
     index = {name: place for place, name in enumerate(labels)}
     rows = [[0] * len(labels) for _ in labels]
     for (gold, predicted), number in counted.items():
         rows[index.get(gold, len(labels) - 1)][index.get(predicted, len(labels) - 1)] += number
-    return Matrix(title, tuple(labels), tuple(map(tuple, rows)), tuple(notes))
+    return Matrix(title, tuple(labels), tuple(map(tuple, rows)), tuple(notes), len(ordered) > MAX_CLASSES)
 
 
 def as_svg(matrix: Matrix) -> str:
@@ -78,7 +81,8 @@ def as_svg(matrix: Matrix) -> str:
 def _cell(matrix: Matrix, row: int, column: int, number: int, total: int) -> str:
     x, y, share = LEFT + column * CELL, TOP + row * CELL, number / max(total, 1)
     gold, said = html.escape(matrix.labels[row]), html.escape(matrix.labels[column])
-    colour = "right" if row == column else "wrong"
+    is_rest = matrix.has_rest and row == column == len(matrix.labels) - 1
+    colour = "cell" if is_rest else "right" if row == column else "wrong"
     tip = f"<title>{gold} as {said}: {number:,} of {total:,}</title>"
     box = f'<rect class="cell" x="{x}" y="{y}" width="{CELL}" height="{CELL}"/>'
     shade = (
