@@ -27,8 +27,8 @@ from pretune.tokenizers.tokenizer import Tokenizer
 
 LM = HeadSpec("lm")
 WITHOUT_CRF = (
-    "opens this model as a token classifier and leaves out its CRF (pretune.crf.transitions in model.safetensors): tags "
-    "are then each word's best one, and may differ from pretune's"
+    "opens this model as a token classifier and leaves out its CRF (pretune.crf.transitions in model.safetensors): "
+    "tags are then each word's best one, and may differ from pretune's"
 )
 """What pretune.json says under "transformers" of a model with a CRF."""
 WITHOUT_HEAD = (
@@ -189,7 +189,8 @@ def _left_out(config: Mapping[str, Any], has_crf: bool) -> dict[str, str]:
         return {"transformers": WITHOUT_CRF}
     if not pooling:
         return {}
-    return {"transformers": WITHOUT_HEAD.format(config["architectures"][0], ", ".join(ours), ", ".join(sorted(pooling)))}
+    names, poolings = ", ".join(ours), ", ".join(sorted(pooling))
+    return {"transformers": WITHOUT_HEAD.format(config["architectures"][0], names, poolings)}
 
 
 def _facts(loaded: Loaded) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 errors.py      exceptions that say what, where and what to do, and the exit status they lead to
 lock.py        a directory that one process at a time may write in
 processes.py   names of unfinished files that say which process makes them
+heap.py        freed memory, given back to the system
 npy.py         a .npy array written as it comes, in bounded memory
 finite.py      numbers for JSON, which has no NaN
 strict_json.py JSON of others: no key twice, no NaN, bounded depth and size

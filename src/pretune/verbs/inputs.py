@@ -12,6 +12,7 @@ from typing import IO, Any, TextIO, TypeVar, cast
 
 from pretune.core import strict_json
 from pretune.core.errors import InputError, bad_line
+from pretune.core.heap import give_back
 from pretune.text.faults import Faults
 from pretune.text.lines import checked_lines, read_lines
 from pretune.text.records import Record, iterate_records, record_format
@@ -29,7 +30,10 @@ Row = TypeVar("Row")
 
 
 def blocks(rows: Iterable[Row], num_chars: Callable[[Row], int]) -> Iterator[list[Row]]:
-    """The rows in blocks. Where reading fails, the rows before the bad one come first, then the error."""
+    """The rows in blocks; what the work on a block has freed is given back before the next one is read.
+
+    Where reading fails, the rows before the bad one come first, then the error.
+    """
     held: list[Row] = []
     chars = 0
     try:
@@ -39,6 +43,7 @@ def blocks(rows: Iterable[Row], num_chars: Callable[[Row], int]) -> Iterator[lis
             if len(held) >= BLOCK_ROWS or chars >= BLOCK_CHARS:
                 yield held
                 held, chars = [], 0
+                give_back()
     except InputError:
         if held:
             yield held
