@@ -1,6 +1,5 @@
 """What a run is said to need against what it then writes."""
 
-
 import pytest
 import torch
 from torch import nn

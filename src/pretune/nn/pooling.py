@@ -1,8 +1,8 @@
 """From the rows of a text to one vector: mean, maximum, last + maximum + mean, learned attention.
 
-"concat" is ULMFiT's (Howard and Ruder 2018, section 3.3: [h_T, maxpool(H), meanpool(H)], in this order); the last row
-of an encoder's text is its [SEP]. "attention" is Yang et al. 2016, section 2.2, equations 5 to 7: weights are the softmax
-of u · tanh(W h + b). Rows of special tokens count as all others.
+"concat" is ULMFiT's (Howard and Ruder 2018, section 3.3: [h_T, maxpool(H), meanpool(H)], in this order); the last
+row of an encoder's text is its [SEP]. "attention" is Yang et al. 2016, section 2.2, equations 5 to 7: weights are the
+softmax of u · tanh(W h + b). Rows of special tokens count as all others.
 
 Rows come packed: those of one text are consecutive predictions of one group (`Targets.group_M`), or, where a group has
 several texts (windows of one, choices for one), of one `given_M` in it.
