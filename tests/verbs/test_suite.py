@@ -86,7 +86,7 @@ def test_every_part_with_files_is_scored_as_officially(done):
         if row["file"] != "mismatched":
             assert row["scores"][0] == pytest.approx(metrics["test"][row["metric"]])
     missing = "\n".join(found["missing"])
-    assert "SST-2/train.tsv; published at https://" in missing and "CoLA" not in missing
+    assert "SST-2/dev.tsv; published at https://" in missing and "CoLA" not in missing
     assert "SST-2" in result.out and (out / "report.html").read_text().count("<table") == 1
 
 
@@ -156,7 +156,7 @@ def test_two_models_are_compared_on_the_same_items(world, data, done, tmp_path):
 
 def test_nothing_there_says_where_it_is_published(world, tmp_path):
     result = world.command("suite", "glue", "--model", "bert-tiny", "--data", tmp_path, "--out", tmp_path / "out")
-    assert result.status == 2 and "MNLI/train.tsv; published at https://" in result.err
+    assert result.status == 2 and "MNLI/dev_mismatched.tsv; published at https://" in result.err
     assert (
         "did you mean glue"
         in world.command("suite", "glu", "--model", "x", "--data", tmp_path, "--out", tmp_path / "out").err

@@ -81,9 +81,8 @@ def _present(chosen: Suite, data: Path) -> tuple[list[Part], list[str]]:
     """The parts that can run, and what is missing, in words."""
     present, absent = [], []
     for part in chosen.parts:
-        needed = [part.train, *part.scored.values(), *([part.valid] if part.valid else [])]
-        gaps = [missing(part, data, names) for names in needed if find(data, names) is None]
-        absent.extend(gaps)
+        if gap := missing(part, data):
+            absent.append(gap)
         if find(data, part.train) and any(find(data, names) for names in part.scored.values()):
             present.append(part)
     return present, absent

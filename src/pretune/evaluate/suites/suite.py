@@ -74,9 +74,11 @@ def find(data: Path, names: tuple[str, ...]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def missing(part: Part, data: Path, names: tuple[str, ...]) -> str:
-    """Says which file is not there and where it is published."""
-    return f"{part.name}: no {' or '.join(str(data / name) for name in names)}; published at {part.published}"
+def missing(part: Part, data: Path) -> str | None:
+    """Says which of the part's labelled files are not there and where they are published; None where all are."""
+    files = [part.train, *part.scored.values(), *([part.valid] if part.valid else [])]
+    gaps = [" or ".join(str(data / name) for name in names) for names in files if find(data, names) is None]
+    return f"{part.name}: no {', '.join(gaps)}; published at {part.published}" if gaps else None
 
 
 def read_part(part: Part, path: Path, *, labelled: bool = True) -> list[Record]:
