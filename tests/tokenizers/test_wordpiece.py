@@ -72,7 +72,7 @@ def same_as_oracle(words, num_pieces, guard):
 
 @pytest.mark.parametrize("guard", [None, 1, 2, 5, 40])
 def test_merges_equal_the_oracle(prose, guard):
-    learned = same_as_oracle(count_words(prose, BACKEND), 400, guard)
+    learned = same_as_oracle(count_words(prose, BACKEND).words, 400, guard)
     assert len(learned.merges) > 10
 
 
@@ -104,7 +104,7 @@ def test_hand_made():
 
 def test_it_is_not_byte_pair_encoding(prose):
     """The library's WordPiece trainer joins the most frequent pair; ours must choose otherwise."""
-    words = count_words(prose, BACKEND)
+    words = count_words(prose, BACKEND).words
     first = first_pieces(words)
     ours = set(learn(words, first, len(first) + 60).pieces)
     library = wordpiece_backend({"[UNK]": 0}, lowercase=True)
@@ -113,7 +113,7 @@ def test_it_is_not_byte_pair_encoding(prose):
 
 
 def test_the_guard_holds(prose):
-    words = count_words(prose, BACKEND)
+    words = count_words(prose, BACKEND).words
     first = first_pieces(words)
     pairs = Counter()
     learned = learn(words, first, 10_000, 50)
@@ -136,7 +136,7 @@ def test_the_guard_holds(prose):
 
 
 def test_order_of_the_words_does_not_matter(prose):
-    words = count_words(prose, BACKEND)
+    words = count_words(prose, BACKEND).words
     first = first_pieces(words)
     assert learn(dict(reversed(words.items())), first, 300) == learn(words, first, 300)
 
@@ -172,5 +172,5 @@ def shared_data() -> Path:
 @pytest.mark.parametrize("guard", [None, 10])
 def test_merges_equal_the_oracle_on_a_megabyte(guard):
     text = (shared_data() / "eltec_eng" / "valid.txt").read_text("utf-8")[: 1 << 20]
-    learned = same_as_oracle(count_words(text.split("\n"), BACKEND), 1500, guard)
+    learned = same_as_oracle(count_words(text.split("\n"), BACKEND).words, 1500, guard)
     assert len(learned.merges) > 1000

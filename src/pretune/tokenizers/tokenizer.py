@@ -162,7 +162,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> Pieces:
         """The pieces of a text, without special tokens; nothing is cut off. A long text is encoded part by part."""
-        if len(text) <= PART_CHARS:
+        if not isinstance(text, str) or len(text) <= PART_CHARS:  # what is no text is explained there
             return self._encode_part(text)
         return joined((start, self._encode_part(part)) for start, part in self._cutter.parts_of(text, PART_CHARS))
 
