@@ -76,18 +76,21 @@ class Bundle:
             return cls.fresh(family, size, _tokenizer(tokenizer), heads=(LM,) if heads is None else heads, seed=seed)
         folder = _folder(source, allow_pickle)
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+        _check_task(folder / MANIFEST, manifest.get("task"))
         damage = fault(folder, manifest, leave_out=() if tokenizer is None else TOKENIZER)
         given = None if tokenizer is None else _tokenizer(tokenizer)
         try:
             hf = read_json(folder / CONFIG)
             loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
             pieces = given or Tokenizer.load(folder)
+            bundle = cls(loaded.model, pieces, opened(manifest) | _facts(loaded))._checked()
+            _ = bundle.template  # the special tokens it needs are there
         except InputError as error:
             told = str(error) if str(folder) in str(error) else f"{folder}: {error}"
             raise InputError(f"{damage}. Read as it is: {told}" if damage else told) from error
         if damage:
             raise InputError(damage)
-        return cls(loaded.model, pieces, opened(manifest) | _facts(loaded))._checked()
+        return bundle
 
     @classmethod
     def fresh(
@@ -179,6 +182,20 @@ class Bundle:
                 f"the tokenizer has {pieces} pieces and the model {rows} rows for them: they do not belong"
             )
         return self
+
+
+def _check_task(path: Path, told: Any) -> None:
+    """InputError where a manifest's entry of the task it was fine-tuned for is not {name, settings, max_length}."""
+    if told is None:
+        return
+    kinds = {"name": str, "settings": dict, "max_length": int}
+    wrong = [
+        key for key, kind in kinds.items() if not isinstance(told, dict) or not isinstance(told.get(key), kind)
+    ] or ([] if told["max_length"] >= 1 else ["max_length"])
+    if wrong:
+        raise InputError(
+            f"{path}: task: {', '.join(wrong)}: expected a name, settings and a length: fetch or write it again"
+        )
 
 
 def _left_out(config: Mapping[str, Any], has_crf: bool) -> dict[str, str]:
