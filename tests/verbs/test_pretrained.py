@@ -1,11 +1,14 @@
 """The Python face: its names, and `Pretrained` beside transformers on the directories that runs leave."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 import transformers
 
 import pretune
+from pretune.verbs.predictions import task_of
 
 TEXTS = ["the old man", "she", ("a good day , she said to her", "yes"), "and then they walked slowly down the street"]
 
@@ -169,3 +172,11 @@ def test_every_script_from_text_to_a_blank(tmp_path):
     ours = pretune.load(tmp_path / "run" / "model")
     assert ours.tokenizer.decode(ours.tokenizer.encode("汉字 größer 😀").ids_P) == "汉 字 größer 😀"
     assert len(ours.fill("سلام [MASK] où", top_k=5)) == 5
+
+
+def test_a_models_files_cannot_ask_for_code(world):
+    bundle = pretune.load(world.modern / "model").bundle
+    bundle.manifest["task"] = {"name": "antigravity:fly", "settings": {}, "max_length": 8}
+    with pytest.raises(pretune.InputError, match="asks for code outside pretune .antigravity:fly."):
+        task_of(bundle)
+    assert "antigravity" not in sys.modules

@@ -43,12 +43,13 @@ class Bundle:
 
     manifest, JSON: "heads" (a HeadSpec each, as a dict), "fresh" (our names of the weights no file gave when it was
     loaded), "unread" (weights of a file's heads that were not asked for), "config" (keys of config.json carried along);
-    whoever made the model adds keys, and they are kept.
+    whoever made the model adds keys, and they are kept. folder: where it was loaded from, for messages.
     """
 
     model: Model
     tokenizer: Tokenizer
     manifest: dict[str, Any] = field(default_factory=dict)
+    folder: str = "this model"
 
     @classmethod
     def load(
@@ -83,7 +84,7 @@ class Bundle:
             hf = read_json(folder / CONFIG)
             loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
             pieces = given or Tokenizer.load(folder)
-            bundle = cls(loaded.model, pieces, opened(manifest) | _facts(loaded))._checked()
+            bundle = cls(loaded.model, pieces, opened(manifest) | _facts(loaded), str(folder))._checked()
             _ = bundle.template  # the special tokens it needs are there
         except InputError as error:
             told = str(error) if str(folder) in str(error) else f"{folder}: {error}"

@@ -24,7 +24,14 @@ def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
     if told is not None:
         if name is not None and name.replace("_", "-") != told["name"].replace("_", "-"):
             raise InputError(f"this model was fine-tuned for {told['name']}, not for {name}")
-        return told["name"], open_task(told["name"], told["settings"])
+        if ":" in told["name"] and name != told["name"]:
+            raise InputError(
+                f"{bundle.folder} asks for code outside pretune ({told['name']}): name the task to allow it"
+            )
+        try:
+            return told["name"], open_task(told["name"], told["settings"])
+        except InputError as error:
+            raise InputError(f"{bundle.folder}: pretune.json: task: {error}") from error
     for spec in bundle.specs:
         if spec.kind in HEAD_TASKS:
             if spec.problem == "regression":
