@@ -4,21 +4,18 @@ An interval over seeds and test items at once needs a metric that is a function 
 Spearman's correlation is not one, and has an interval over items alone, which the row says.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from statistics import fmean, median
 from typing import Any
 
-import numpy as np
-
 from pretune.core.randomness import derive_rng
+from pretune.evaluate.over_seeds import difference_interval, mean_interval
 from pretune.evaluate.suites.suite import Part, Suite
 from pretune.evaluate.table import Cell
-from pretune.metrics.checks import FloatArray, IntArray
-from pretune.metrics.intervals import Interval, SumScore, bootstrap
+from pretune.metrics.intervals import Interval
 from pretune.metrics.significance import mcnemar
-from pretune.metrics.two_level import bootstrap_draws
 from pretune.tasks.items import Items
 from pretune.tasks.task import Prediction, Scores, Task, changed
 from pretune.text.labels import label_name
@@ -118,7 +115,7 @@ def standings(scored: Sequence[Scored]) -> list[Standing]:
     for (part, file), runs in by_file(scored).items():
         for metric in runs[0].part.metrics:
             items = [one.items(metric) for one in runs]
-            mean, over_seeds = _interval(items, _label(part, file, metric))
+            mean, over_seeds = mean_interval(items, derive_rng(0, "suite", _label(part, file, metric)))
             simple = {name: scores[metric] for name, scores in runs[0].baselines.items() if metric in scores}
             best = max(simple.items(), key=lambda pair: pair[1]) if simple else None
             values = tuple(one.scores[metric] for one in runs)
@@ -149,52 +146,14 @@ def compared(first: Sequence[Scored], second: Sequence[Scored]) -> list[Comparis
             others = theirs[key]
             metric = runs[0].part.metrics[0]
             items = [[one.items(metric) for one in side] for side in (runs, others)]
-            difference = _difference(items[0], items[1], _label(*key, "difference"))
+            rng = derive_rng(0, "suite", _label(*key, "difference"))
+            difference, _ = difference_interval(items[0], items[1], rng)
             rows.append(Comparison(*key, metric, difference, _mcnemar(_middle(runs), _middle(others))))
     return rows
 
 
 def _label(*names: str) -> str:
     return "/".join(names)
-
-
-def _interval(items: Sequence[Items], name: str) -> tuple[Interval, bool]:
-    """(interval of the mean over seeds, whether it is over seeds too)."""
-    rng = derive_rng(0, "suite", name)
-    if len(items) == 1:
-        return items[0].interval(rng=rng), False
-    stacked = _stacked(items)
-    if stacked is not None:
-        return bootstrap_draws(*stacked, rng=rng), True
-    return bootstrap(_mean_of(items), items[0].num_items, rng=rng), False
-
-
-def _difference(first: Sequence[Items], second: Sequence[Items], name: str) -> Interval:
-    rng = derive_rng(0, "suite", name)
-    ours, theirs = _stacked(first), _stacked(second)
-    if ours is not None and theirs is not None and len(first) == len(second) > 1:
-        (a_SNC, score), (b_SNC, other_score) = ours, theirs
-        border = a_SNC.shape[-1]
-
-        def difference(counts: FloatArray) -> FloatArray:
-            return score(counts[..., :border]) - other_score(counts[..., border:])
-
-        return bootstrap_draws(np.concatenate([a_SNC, b_SNC], -1), difference, rng=rng)
-    mean, other_mean = _mean_of(first), _mean_of(second)
-    return bootstrap(lambda items: mean(items) - other_mean(items), first[0].num_items, rng=rng)
-
-
-def _stacked(items: Sequence[Items]) -> tuple[FloatArray, SumScore] | None:
-    """Counts of all seeds [S, N, C] and their score; None where the metric is no function of sums."""
-    counts = [one.counts_NC for one in items if one.counts_NC is not None]
-    score = items[0].score
-    if score is None or len(counts) < len(items) or len({one.shape for one in counts}) > 1:
-        return None
-    return np.stack(counts), score
-
-
-def _mean_of(items: Sequence[Items]) -> Callable[[IntArray], float]:
-    return lambda numbers: fmean(one.metric(numbers) for one in items)
 
 
 def _middle(runs: Sequence[Scored]) -> Scored:
