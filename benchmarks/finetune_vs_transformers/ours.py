@@ -4,10 +4,13 @@ import math
 from argparse import Namespace
 from typing import Any
 
-from finetune_vs_transformers.jobs import MODEL, Data, Job, scores_of
+from finetune_vs_transformers.jobs import MODEL, Data, Job, scores_of, values_of
 from pretune.checkpoint.bundle import Bundle
 from pretune.core.hooks import Hook
 from pretune.verbs.tune import FinetuneSettings, tune
+
+SAYS = ("label", "value", "choice", "answer")
+"""Where a task's prediction says what it predicts."""
 
 
 def settings_of(job: Job, options: Namespace, seed: int) -> FinetuneSettings:
@@ -38,16 +41,17 @@ class Recorder(Hook):
 
 
 def run_pretune(data: Data, settings: FinetuneSettings) -> dict[str, Any]:
-    bundle = Bundle.load(MODEL, heads=[data.task.head_spec], seed=settings.seed)
+    bundle = Bundle.load(MODEL, heads=data.task.head_specs, seed=settings.seed)
     tuned = tune(bundle, data.job.task, data.task, data.train, settings)
     predictions = tuned.evaluate(data.test, settings.max_length).predictions
     if data.job.task == "tag":
         found: list[Any] = [[word["entity"] for word in sentence] for sentence in predictions]
     else:
-        found = [prediction.get("label", prediction.get("value")) for prediction in predictions]
+        found = [next(one[key] for key in SAYS if key in one) for one in predictions]
     report = tuned.report
     return {
         "scores": scores_of(data, found),
+        "values": values_of(data, found),
         "steps": report.steps,
         "examples_per_second": report.steps * settings.batch_size / report.seconds,
         "padding": 0.0,

@@ -1,14 +1,17 @@
 """transformers' side: its tokenizer, model, collator and Trainer, told pretune's settings."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from finetune_vs_transformers.jobs import MODEL, Data, scores_of
+from finetune_vs_transformers.jobs import MODEL, Data, scores_of, values_of
+from finetune_vs_transformers.peer_answers import best_answers, encode_windows
+from finetune_vs_transformers.peer_choices import best_choices, encode_choices
 from pretune.text.labels import label_name
 from pretune.text.records import Record
 from pretune.verbs.tune import FinetuneSettings
@@ -33,11 +36,26 @@ class Trainer(transformers.Trainer):
         return loss
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What transformers has for a task. rows: records to inputs with labels. decode: outputs to predictions."""
+
+    model: Any
+    collator: Any
+    rows: Callable[[Data, Sequence[Record], Any], list[dict[str, Any]]]
+    decode: Callable[[Data, Any, Sequence[Any]], list[Any]]
+
+
 def encode(data: Data, records: Sequence[Record], tokenizer: Any) -> list[dict[str, Any]]:
+    return KINDS[data.job.task].rows(data, records, tokenizer)
+
+
+def encode_texts(data: Data, records: Sequence[Record], tokenizer: Any) -> list[dict[str, Any]]:
     """Inputs with labels. A word's tag stands at its first piece; what is cut has none."""
     cutting = {"truncation": True, "max_length": data.job.max_length, "padding": False}
     found = []
     for record in records:
+        more = {}
         if data.job.task == "tag":
             row = tokenizer(record["words"], is_split_into_words=True, **cutting)
             words = [None, *row.word_ids()]
@@ -46,26 +64,26 @@ def encode(data: Data, records: Sequence[Record], tokenizer: Any) -> list[dict[s
                 data.labels.index(record["tags"][word]) if is_first and record["tags"][word] in data.labels else IGNORED
                 for is_first, word in zip(first, words[1:], strict=True)
             ]
+            more["first"] = [number for number, is_first in enumerate(first) if is_first]
         else:
             row = tokenizer(*(record[name] for name in ("text", "text_b") if name in record), **cutting)
             is_value = data.job.task == "regress"
             labels = float(record["label"]) if is_value else data.labels.index(label_name(record["label"]))
-        found.append({**row, "labels": labels})
+        found.append({**row, **more, "labels": labels})
     return found
 
 
 def open_peer(data: Data, folder: Path, fresh_head: bool) -> Any:
     """transformers' model; from a checkpoint without a head it needs to hear the labels."""
-    kind = transformers.AutoModelForSequenceClassification
-    if data.job.task == "tag":
-        kind = transformers.AutoModelForTokenClassification
+    kind = KINDS[data.job.task].model
     if fresh_head:
-        return kind.from_pretrained(
-            folder,
-            id2label=dict(enumerate(data.labels)),
-            label2id={label: number for number, label in enumerate(data.labels)},
-            **({} if data.job.task == "tag" else {"problem_type": data.task.head_spec.problem}),
-        )
+        named = {
+            "id2label": dict(enumerate(data.labels)),
+            "label2id": {label: number for number, label in enumerate(data.labels)},
+        }
+        problem = {"problem_type": data.task.head_spec.problem}
+        told = {"tag": named, "choose": {}, "answer": {}}.get(data.job.task, named | problem)
+        return kind.from_pretrained(folder, **told)
     model, info = kind.from_pretrained(folder, output_loading_info=True)
     assert not info["missing_keys"], info
     assert tuple(model.config.id2label[number] for number in range(len(data.labels))) == data.labels
@@ -99,10 +117,8 @@ def make_trainer(model: Any, tokenizer: Any, data: Data, train: Any, settings: F
         **tuning,
         **length,
     )
-    collator = transformers.DataCollatorWithPadding
-    if data.job.task == "tag":
-        collator = transformers.DataCollatorForTokenClassification
-    trainer = Trainer(model=model, args=arguments, train_dataset=train, data_collator=collator(tokenizer))
+    collator = KINDS[data.job.task].collator(tokenizer)
+    trainer = Trainer(model=model, args=arguments, train_dataset=train, data_collator=collator)
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
 
@@ -113,24 +129,59 @@ def run_transformers(data: Data, settings: FinetuneSettings, own: bool) -> dict[
     transformers.set_seed(settings.seed)
     trainer = make_trainer(open_peer(data, MODEL, fresh_head=True), tokenizer, data, train, settings, own)
     done = trainer.train()
+    found = predict_peer(trainer, data, test)
     return {
-        "scores": scores_of(data, predict_peer(trainer, data, test)),
+        "scores": scores_of(data, found),
+        "values": values_of(data, found),
         "steps": done.global_step,
-        "examples_per_second": done.metrics["train_samples_per_second"],
+        "examples_per_second": len(data.train) * settings.epochs / done.metrics["train_runtime"],
         "padding": 1 - trainer.num_tokens / trainer.num_padded,
     }
 
 
 def predict_peer(trainer: Trainer, data: Data, test: list[dict[str, Any]]) -> list[Any]:
-    """As pretune's predictions. Words that were cut off have no tag, which is wrong; pretune tags them in a window."""
-    outputs = trainer.predict(test)  # type: ignore[arg-type]
-    if data.job.task == "regress":
-        return outputs.predictions[:, 0].tolist()
-    best = outputs.predictions.argmax(-1)
-    if data.job.task != "tag":
-        return [data.labels[number] for number in best]
+    """As pretune's predictions."""
+    return KINDS[data.job.task].decode(data, trainer.predict(test).predictions, test)  # type: ignore[arg-type]
+
+
+def best_labels(data: Data, predictions: Any, rows: Sequence[Any]) -> list[str]:
+    return [data.labels[number] for number in predictions.argmax(-1)]
+
+
+def best_tags(data: Data, predictions: Any, rows: Sequence[Any]) -> list[list[str]]:
+    """Words that were cut off have no tag, which is wrong; pretune tags them in a window."""
     found = []
-    for record, numbers, gold in zip(data.test, best, outputs.label_ids, strict=True):
-        tags = [data.labels[number] for number in numbers[gold != IGNORED]]
+    for record, numbers, row in zip(data.test, predictions.argmax(-1), rows, strict=True):
+        tags = [data.labels[numbers[place]] for place in row["first"]]
         found.append(tags + [""] * (len(record["tags"]) - len(tags)))
     return found
+
+
+def values(data: Data, predictions: Any, rows: Sequence[Any]) -> list[float]:
+    return predictions[:, 0].tolist()
+
+
+_SEQUENCE = (transformers.AutoModelForSequenceClassification, transformers.DataCollatorWithPadding, encode_texts)
+KINDS = {
+    "classify": Kind(*_SEQUENCE, best_labels),
+    "pair": Kind(*_SEQUENCE, best_labels),
+    "regress": Kind(*_SEQUENCE, values),
+    "tag": Kind(
+        transformers.AutoModelForTokenClassification,
+        transformers.DataCollatorForTokenClassification,
+        encode_texts,
+        best_tags,
+    ),
+    "choose": Kind(
+        transformers.AutoModelForMultipleChoice,
+        transformers.DataCollatorForMultipleChoice,
+        encode_choices,
+        best_choices,
+    ),
+    "answer": Kind(
+        transformers.AutoModelForQuestionAnswering,
+        transformers.DataCollatorWithPadding,
+        encode_windows,
+        best_answers,
+    ),
+}
