@@ -25,7 +25,8 @@ TAGS = HeadSpec("token", ("A", "B", "C"))
 ANSWER = HeadSpec("answer")
 LM, NEXT = HeadSpec("lm"), HeadSpec("next_sentence")
 CRF = HeadSpec("crf", TAGS.labels)
-READING = tuple(kind for kind in KINDS if kind != "crf")  # which reads no rows
+SIAMESE = HeadSpec("siamese", ("same", "other", "neither"))
+READING = tuple(kind for kind in KINDS if kind not in ("crf", "siamese"))  # which read no rows
 
 
 def small(name, *specs, seed=0):
@@ -62,7 +63,9 @@ def test_presets_build_and_bodies_make_every_head(name):
         "token": (1, 3),
         "choice": (1, 1),
         "answer": (1, 2),
+        "embedding": (1, 128),
     }
+    assert heads["siamese"](torch.zeros(4, 128), torch.ones(4, 128)).shape == (4, 3)
     assert heads["lm"].decoder.weight is body.token_embedding.weight
 
 
@@ -78,9 +81,10 @@ def test_weights_follow_the_seed(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_files_round_trip_with_every_head_at_once(name):
     """Heads whose names clash in Hugging Face's files stand under our own names."""
-    family, model = small(name, LM, NEXT, TEXT, TAGS, HeadSpec("choice"), ANSWER, CRF)
+    embedding = HeadSpec("embedding", pooling="max", normalize=True)
+    family, model = small(name, LM, NEXT, TEXT, TAGS, HeadSpec("choice"), ANSWER, CRF, embedding, SIAMESE)
     torch.nn.init.normal_(model.heads["crf"].transitions)
-    hf, weights = family.to_hf(model, [TEXT, TAGS, CRF])
+    hf, weights = family.to_hf(model, [TEXT, TAGS, CRF, SIAMESE])
     assert hf["architectures"][0].endswith("ForSequenceClassification")
     assert hf["id2label"] == {"0": "no", "1": "yes"}
     assert any(key.startswith("pretune.token.") for key in weights)
@@ -93,7 +97,10 @@ def test_files_round_trip_with_every_head_at_once(name):
         ("choice", ()),
         ("answer", ()),
         ("crf", TAGS.labels),
+        ("embedding", ()),
+        ("siamese", SIAMESE.labels),
     }
+    assert embedding in loaded.specs
     assert torch.equal(loaded.model.heads["crf"].transitions, model.heads["crf"].transitions)
     assert loaded.fresh == loaded.unread == ()
     assert loaded.model.body.config == model.body.config

@@ -26,6 +26,7 @@ from pretune.nn.crf import CRF
 from pretune.nn.heads import ClassificationHead
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
+from pretune.nn.siamese import EmbeddingHead, SiameseHead
 from pretune.nn.transformer import Transformer
 
 OUTPUTS: Mapping[Kind, int] = {"lm": 0, "next_sentence": 2, "choice": 1, "answer": 2}
@@ -134,6 +135,7 @@ class Encoder(ABC):
         seed: int = 0,
         pooling: Pooling | None = None,
         dropout: float | None = None,
+        normalize: bool | None = None,
     ) -> nn.Module:
         """A head with fresh weights. Raises InputError for an unknown kind and for labels that do not fit it."""
         known = next((each for each in KINDS if each == kind), None)
@@ -143,13 +145,19 @@ class Encoder(ABC):
             raise InputError(f'a head of kind "{kind}" needs a number of labels')
         if known == "crf":
             return CRF(int(num_labels or 0)).to(body.device)
+        if known == "embedding":
+            return EmbeddingHead(pooling or "mean", bool(normalize))  # type: ignore[arg-type]
+        if known == "siamese":
+            size: int = body.config.hidden_size
+            return SiameseHead(size, int(num_labels or 0), body.config.init, derive_seed(seed, kind)).to(body.device)
         outputs = OUTPUTS.get(known, int(num_labels or 0))
         return self.make_head(known, body, outputs, derive_seed(seed, kind), pooling, dropout)
 
     def head_of(self, spec: HeadSpec, body: Body, seed: int = 0) -> nn.Module:
         """The head a spec asks for, with fresh weights."""
         num_labels = len(spec.labels) or None
-        return self.head(spec.kind, body, num_labels, seed=seed, pooling=spec.pooling, dropout=spec.dropout)
+        how: dict[str, Any] = {"pooling": spec.pooling, "dropout": spec.dropout, "normalize": spec.normalize}
+        return self.head(spec.kind, body, num_labels, seed=seed, **how)
 
     def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
         raise InputError(f"{self.name} has no pooler")
@@ -238,7 +246,8 @@ class Encoder(ABC):
 
 
 def _as_json(spec: HeadSpec) -> dict[str, Any]:
-    return {"labels": list(spec.labels), "problem": spec.problem, "pooling": spec.pooling, "dropout": spec.dropout}
+    told = {"labels": list(spec.labels), "problem": spec.problem, "pooling": spec.pooling, "dropout": spec.dropout}
+    return told | ({"normalize": bool(spec.normalize)} if spec.kind == "embedding" else {})
 
 
 def _specs_of(model: Model, specs: Sequence[HeadSpec]) -> dict[Kind, HeadSpec]:
@@ -257,5 +266,7 @@ def _specs_of(model: Model, specs: Sequence[HeadSpec]) -> dict[Kind, HeadSpec]:
             if (num_outputs := head.classifier.out_features) != OUTPUTS.get(spec.kind, len(spec.labels)):
                 raise InputError(f"the {name} head has {num_outputs} outputs and {len(spec.labels)} labels")
             spec = replace(spec, pooling=head.pooling, dropout=head.dropout)
+        if isinstance(head, EmbeddingHead):
+            spec = replace(spec, pooling=head.pooling, normalize=head.normalize)
         found[spec.kind] = spec
     return found

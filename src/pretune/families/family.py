@@ -5,7 +5,8 @@ files. Heads are of these kinds: "lm" (the vocabulary, at rows of tokens), "next
 follows, 1 it does not, as in the original code), "sequence" (classes or a value of the whole text), "token" (classes of
 rows), "choice" (one score of the whole text: how well a choice goes with its context), "answer" (two scores of a row:
 that an answer starts there, that it ends there), "crf" (reads no rows: scores of a "token" head's labels beside each
-other; transformers has none). A model's heads are named by their kind.
+other; transformers has none), "embedding" (the vector of a text; it has no weights, and sentence-transformers keeps
+what it is), "siamese" (reads no rows: classes of two such vectors). A model's heads are named by their kind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,13 @@ from pretune.nn.config import TransformerConfig
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
 
-Kind = Literal["lm", "next_sentence", "sequence", "token", "choice", "answer", "crf"]
+Kind = Literal["lm", "next_sentence", "sequence", "token", "choice", "answer", "crf", "embedding", "siamese"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-LABELLED: tuple[Kind, ...] = ("sequence", "token", "crf")
+LABELLED: tuple[Kind, ...] = ("sequence", "token", "crf", "siamese")
 """Kinds of heads whose outputs have names that somebody chooses."""
+WITHOUT_WEIGHTS: tuple[Kind, ...] = ("embedding",)
+"""Kinds of heads that show by config.json alone."""
+EMBEDDING_POOLINGS: tuple[Pooling, ...] = ("mean", "row", "max")
 Problem = Literal["single_label_classification", "regression", "multi_label_classification"]
 PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 
@@ -36,8 +40,9 @@ class HeadSpec:
 
     labels: the classes' names in order, or one name for a value; "lm" and "next_sentence" have none.
     pooling: of "sequence" and "choice"; None: the family's default. With one that the family's files do not know the
-    head is saved under our own names, and transformers opens the rest.
+    head is saved under our own names, and transformers opens the rest. Of "embedding"; None: mean, as its paper has it.
     dropout: before the last linear map; None: the family's default.
+    normalize: of "embedding": vectors have length 1; None: as the files have it, else not.
     Raises InputError for a kind that does not exist and for labels that do not fit it.
     """
 
@@ -46,6 +51,7 @@ class HeadSpec:
     problem: Problem = "single_label_classification"
     pooling: Pooling | None = None
     dropout: float | None = None
+    normalize: bool | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -54,6 +60,8 @@ class HeadSpec:
             raise unknown("problem_type", self.problem, PROBLEMS)
         if self.pooling not in (None, *get_args(Pooling)):
             raise unknown("pooling", str(self.pooling), get_args(Pooling))
+        if self.kind == "embedding" and self.pooling not in (None, *EMBEDDING_POOLINGS):
+            raise unknown("pooling of an embedding", str(self.pooling), EMBEDDING_POOLINGS)
         if (self.kind in LABELLED) != bool(self.labels):
             raise InputError(f'a head of kind "{self.kind}" has {"no " * bool(self.labels)}labels')
         if len(set(self.labels)) != len(self.labels):
@@ -68,7 +76,7 @@ class HeadSpec:
     @property
     def has_settings(self) -> bool:
         """Whether files say how its kind pools and drops out."""
-        return self.kind not in ("lm", "next_sentence", "crf")
+        return self.kind not in ("lm", "next_sentence", "crf", "embedding", "siamese")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +125,9 @@ class Family(Protocol):
         seed: int = 0,
         pooling: Pooling | None = None,
         dropout: float | None = None,
+        normalize: bool | None = None,
     ) -> nn.Module:
-        """A head with fresh weights. `num_labels` for "sequence", "token", "crf"."""
+        """A head with fresh weights. `num_labels` for kinds with labels (`LABELLED`)."""
 
     def head_of(self, spec: HeadSpec, body: Body, seed: int = 0) -> nn.Module:
         """The head a spec asks for, with fresh weights."""

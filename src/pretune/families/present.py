@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pretune.core.errors import InputError
 from pretune.families import layout as files
-from pretune.families.family import KINDS, HeadSpec, Kind
+from pretune.families.family import KINDS, WITHOUT_WEIGHTS, HeadSpec, Kind
 from pretune.families.labels import read_labels, read_problem
 from pretune.families.layout import GENERIC_HEADS, OWN, Layout
 from pretune.families.settings import rate
@@ -49,20 +49,33 @@ def heads_in(
     there = [kind for kind in kinds if kind in ("lm", "next_sentence") or _output_map(layout, kind) in file]
     specs = [_spec(kind, hf, file) for kind in there]
     own = [kind for kind in KINDS if any(name.startswith(f"{OWN}{kind}.") for name in file)]
+    own += [kind for kind in WITHOUT_WEIGHTS if kind in told_heads(hf) and kind not in own]
     return [Present(complete(spec, head_settings)) for spec in specs] + [
         Present(_own_spec(kind, hf), True) for kind in own
     ]
+
+
+def told_heads(hf: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What config.json says of heads under our own names; nothing where it says nothing that can be read."""
+    ours = hf.get("pretune")
+    heads = ours.get("heads") if isinstance(ours, Mapping) else None
+    return heads if isinstance(heads, Mapping) else {}
 
 
 def wanted_spec(spec: HeadSpec, present: Sequence[Present], head_settings: tuple[Pooling, float | None]) -> HeadSpec:
     """What is asked for, with what it leaves open. A head that is trained anew reads one row unless told otherwise
     (where transformers takes the config's pooling); one that the file has keeps its own."""
     there = next((each.spec for each in present if each.spec.kind == spec.kind and each.fits(spec)), None)
+    if there is not None and spec.kind == "embedding":
+        how = there.normalize if spec.normalize is None else spec.normalize
+        return replace(spec, pooling=there.pooling, normalize=how)
     return complete(spec, (there.pooling or "row", there.dropout) if there else ("row", head_settings[1]))
 
 
 def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> HeadSpec:
     """A spec with the file's pooling and dropout where it leaves them open."""
+    if spec.kind == "embedding":
+        return replace(spec, pooling=spec.pooling or "mean", normalize=bool(spec.normalize))
     if not spec.has_settings:
         return spec
     pooling, dropout = head_settings
@@ -90,7 +103,10 @@ def _own_spec(kind: Kind, hf: Mapping[str, Any]) -> HeadSpec:
             raise TypeError
         if pooling not in (None, *get_args(Pooling)):
             raise TypeError
-        return HeadSpec(kind, tuple(labels), told["problem"], pooling, rate(told, "dropout"))
+        normalize = told.get("normalize")
+        if normalize not in (None, True, False):
+            raise TypeError
+        return HeadSpec(kind, tuple(labels), told["problem"], pooling, rate(told, "dropout"), normalize)
     except (KeyError, TypeError) as error:
         raise InputError(f"config.json: pretune.heads.{kind} is missing or wrong, and the weights have it") from error
 

@@ -15,6 +15,7 @@ body.py          Body: what every body offers
 transformer.py   the Transformer body
 pooling.py       from the rows of a text to one vector: mean, max, last + max + mean, attention
 heads.py         MaskedLMHead, ClassificationHead
+siamese.py       EmbeddingHead: the vector of a text; SiameseHead: classes of two vectors
 crf.py           CRF: transitions, forward algorithm, Viterbi and marginals on packed sentences
 model.py         Model: a body and named heads
 """
