@@ -16,6 +16,10 @@ WHOLE = {
     "csv": [b'text,label\n"a, ""b""\nc",1\nd,2\n', b"\xef\xbb\xbftext,label\r\na,1\r\n"],
     "tsv": [b"text\tlabel\na\t1\n\nb\t2\n"],
     "conll": [b"-DOCSTART- O\n\nEU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n", b"# id\nEU\tB-ORG\nx\tO\n"],
+    "conllu": [
+        b"# sent_id = a\n1-2\tdel\t_\t_\t_\t_\t_\t_\t_\t_\n1\tde\tde\tADP\tE\t_\t2\tcase\t_\t_\n"
+        b"2\tel\tel\tDET\tD\t_\t0\troot\t_\t_\n2.1\tx\tx\tX\tX\t_\t_\t_\t2:x\t_\n\n"
+    ],
     "txt": [b"one\ntwo\n\nthree\n"],
 }
 OTHERS = [data for each in WHOLE.values() for data in each]
@@ -42,7 +46,7 @@ def tables(draw, kind):
     rows = draw(st.lists(st.tuples(cells, cells), max_size=4))
     if kind == "jsonl":
         return "".join(json.dumps({"text": a, "label": b}, ensure_ascii=False) + "\n" for a, b in rows).encode()
-    between = {"csv": ",", "tsv": "\t", "conll": "\t", "txt": "\n"}[kind]
+    between = {"csv": ",", "txt": "\n"}.get(kind, "\t")
     quoted = [[f'"{cell.replace(chr(34), chr(34) * 2)}"' if kind == "csv" else cell for cell in row] for row in rows]
     head = [f"text{between}label"] if kind in ("csv", "tsv") else []
     return "\n".join([*head, *(between.join(row) for row in quoted)]).encode("utf-8", "surrogatepass")

@@ -2,7 +2,8 @@
 
 faults.py      what is wrong with a line: raised as `file:line: what: what to do`, or skipped and counted by reason
 lines.py       bytes to checked lines: plain, .gz, .zst; bounded memory
-tables.py      rows of JSONL, CSV, TSV, Parquet and CoNLL files, each with its line
+tables.py      rows of JSONL, CSV, TSV, Parquet, CoNLL and CoNLL-U files, each with its line
+conllu.py      CoNLL-U (Universal Dependencies) to a row a sentence
 documents.py   raw text and tables to documents, whole or in parts
 records.py     labelled files to records; columns renamed, required ones asserted
 squad.py       SQuAD JSON to questions, offsets checked

@@ -94,8 +94,8 @@ def read_parts(
         kind = format_of(path, format, default="txt")
         if kind == "txt":
             parts = _text_parts(str(path), documents, faults, max_line_bytes, part_chars)
-        elif kind == "conll":
-            parts = _conll_parts(str(path), faults, max_line_bytes)
+        elif kind in ("conll", "conllu"):
+            parts = _sentence_parts(str(path), kind, faults, max_line_bytes)
         else:
             parts = _table_parts(str(path), kind, column, faults, max_line_bytes)
         empty = True
@@ -151,6 +151,6 @@ def _table_parts(path: str, kind: str, column: str, faults: Faults, max_line_byt
             faults.report(path, number, "missing value", f"{column!r} is empty")
 
 
-def _conll_parts(path: str, faults: Faults, max_line_bytes: int) -> Iterator[Part]:
-    for number, row in read_rows(path, "conll", faults, max_line_bytes=max_line_bytes):
+def _sentence_parts(path: str, kind: str, faults: Faults, max_line_bytes: int) -> Iterator[Part]:
+    for number, row in read_rows(path, kind, faults, max_line_bytes=max_line_bytes):
         yield Part(" ".join(row["words"]), path, number, True)

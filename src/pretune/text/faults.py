@@ -21,6 +21,8 @@ ADVICE: Mapping[str, str] = {
     "half a surrogate pair": "not valid Unicode; write the other half too, or skip such lines",
     "not an object": 'write {"text": ...} on each line, or skip such lines',
     "wrong number of cells": "give every row as many cells as the header, or skip such rows",
+    "word number": "number a sentence's words 1, 2, 3 ..., a range 2-3 before word 2, an empty node 2.1 behind it, "
+    "or skip such sentences",
     "quotes": 'close every quote and double those inside a quoted cell (""), or skip such rows',
     "missing value": "fill it in, or skip such rows",
     "wrong type": "mend the value, or skip such rows",

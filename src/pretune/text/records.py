@@ -43,7 +43,7 @@ def read_records(
     skipped: Counter[str] | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> list[Record]:
-    """The records of a JSONL, CSV, TSV, Parquet, CoNLL, SQuAD JSON or text file (a line a record, as `text`).
+    """The records of a JSONL, CSV, TSV, Parquet, CoNLL, CoNLL-U, SQuAD JSON or text file (a line a record, as `text`).
 
     columns: our name -> the file's, for example {"text": "sentence"}; every other column keeps its name. CoNLL columns
     are numbers from 1: {"tags": "4"}. A directory is a part of RACE, a file an article (`race.py`).

@@ -1,4 +1,4 @@
-"""Rows of JSONL, CSV, TSV, Parquet and CoNLL files, each with the line it starts at.
+"""Rows of JSONL, CSV, TSV, Parquet, CoNLL and CoNLL-U files, each with the line it starts at.
 
 TSV has a header and no quoting (QUOTE_NONE): a tab always ends a cell, a line end always ends a row, and a quote is an
 ordinary character. CSV has a header and the usual quoting (RFC 4180): a quoted cell may hold commas, line ends and
@@ -8,7 +8,7 @@ ignored in both. A row with too few or too many cells is an error.
 CoNLL: a token and its tag a line, separated by a tab (or, where the first line has none, by spaces: CoNLL-2003), a
 blank line between sentences. The first column holds the tokens, the last one the tags, unless numbered otherwise from
 1. `-DOCSTART-` lines are left out; so are comments: lines that start with `#` and have no tab, where tabs separate or
-before the first token.
+before the first token. CoNLL-U: `conllu.py`.
 """
 
 import csv
@@ -19,6 +19,7 @@ from typing import Any
 
 from pretune.core.errors import InputError, need_extra, unknown
 from pretune.core.strict_json import half_surrogate, parse
+from pretune.text.conllu import read_conllu
 from pretune.text.faults import Faults, missing_columns
 from pretune.text.lines import MAX_LINE_BYTES, open_bytes, plain_suffix, read_lines
 
@@ -32,6 +33,7 @@ FORMATS = {
     ".conll": "conll",
     ".bio": "conll",
     ".iob": "conll",
+    ".conllu": "conllu",
 }
 """Suffix (before .gz or .zst) -> format."""
 
@@ -73,6 +75,8 @@ def read_rows(
         return _jsonl(path, faults, max_line_bytes)
     if kind == "conll":
         return _conll(path, faults, columns or {}, max_line_bytes)
+    if kind == "conllu":
+        return read_conllu(path, faults, max_line_bytes)
     if kind == "txt":
         return _txt(path, faults, max_line_bytes)
     rows = _csv_cells(path, faults, max_line_bytes) if kind == "csv" else _tsv_cells(path, faults, max_line_bytes)
