@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def suite(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="glue or conll.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="glue, superglue, squad, swag, sts, conll or ud.")],
     model: Model,
     data: Annotated[Path, typer.Option("--data", help="Directory with the suite's files, as they are published.")],
     out: Out,

@@ -6,9 +6,12 @@ corpus.py       build_corpus, verify_corpus
 pretrain.py     pretrain: corpus and recipe to a model
 finetune.py     finetune: model and labelled files to a model for a task
 check.py        check: what is wrong with labelled files, before a model is trained on them
+start.py        where fine-tuning starts: which weights are kept, which are fresh
 tune.py         the fine-tuning itself, on records in memory
 evaluate.py     evaluate: a fine-tuned model on a labelled file
 suite.py        suite: a model on a suite of labelled sets, with several seeds
+curve.py        curve: scores against the number of labelled records
+suite_runs.py   its runs: a part with each seed, predictions kept, a server's files answered
 predictions.py  what a model says of inputs, for the task it was fine-tuned for
 predict.py      predict, fill, embed over files of any size, block by block
 inputs.py       lines and records of a file or standard input, in blocks

@@ -1,7 +1,16 @@
 """Suites of labelled sets, one a file: what belongs to it, in which files, scored how.
 
-suite.py   Suite, Part; a part's files in their published layout to records
+suite.py   Suite, Part; which files are there and what is missing
+layouts.py  ways in which sets are published: a file to the records of a task
+superglue_records.py  SuperGLUE's objects as records of our tasks
+grouped.py  metrics over answers, queries and pairs that are judged together
+submissions.py  files of answers as servers and official scorers read them
 standing.py  medians, spreads, intervals and comparisons over seeds
-glue.py    GLUE: nine tasks of sentence understanding
+glue.py    GLUE: nine tasks of sentence understanding, and the diagnostic set
+superglue.py  SuperGLUE: eight tasks, and two diagnostic sets
+squad.py   SQuAD 1.1 and 2.0: answers in a paragraph
+swag.py    SWAG: the ending that follows
+sts.py     semantic textual similarity: STS-B, SemEval 2012 to 2016
 conll.py   CoNLL-2003: named entities
+ud.py      Universal Dependencies: parts of speech of a treebank
 """

@@ -1,14 +1,18 @@
 """What a suite's runs are worth: medians and spreads over seeds, intervals, one average, and two models compared.
 
 An interval over seeds and test items at once needs a metric that is a function of sums (`metrics/two_level.py`);
-Spearman's correlation is not one, and has an interval over items alone, which the row says.
+Spearman's correlation is not one, and has an interval over items alone, which the row says. With two or three seeds
+such an interval is wide, and may pass the ends of the metric's range, which the true value cannot: it is cut there,
+which changes nothing about how often it covers that value.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from statistics import fmean, median
 from typing import Any
+
+import numpy as np
 
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.over_seeds import difference_interval, mean_interval
@@ -18,13 +22,15 @@ from pretune.metrics.intervals import Interval
 from pretune.metrics.significance import mcnemar
 from pretune.tasks.items import Items
 from pretune.tasks.task import Prediction, Scores, Task, changed
+from pretune.text.choices import choices_of
 from pretune.text.labels import label_name
 from pretune.text.records import Record
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One run's predictions on one of a part's files. baselines: of simple methods; num_train: training records."""
+    """One run's predictions on one of a part's files. task: as the run's model is for it. baselines: scores of simple
+    methods; num_train: training records."""
 
     part: Part
     file: str
@@ -37,7 +43,8 @@ class Scored:
 
     @cached_property
     def scores(self) -> Scores:
-        return self.task.score(self.predictions, self.rows)
+        """The task's metrics and the part's own, which replace those of the same name."""
+        return scores_of(self.part, self.task, self.predictions, self.rows)
 
     @property
     def score(self) -> float:
@@ -45,13 +52,23 @@ class Scored:
         return fmean(self.scores[metric] for metric in self.part.metrics)
 
     def items(self, metric: str) -> Items:
+        if metric in self.part.own:
+            return self.part.own[metric](self.predictions, self.rows)
         task = self.task if metric == self.task.main_metric else changed(self.part.task, self.task, {"metric": metric})
         return task.items(self.predictions, self.rows)
 
 
+def scores_of(part: Part, task: Task, predictions: Sequence[Prediction], rows: Sequence[Record]) -> Scores:
+    """The scores of predictions on one of a part's files."""
+    own = {metric: items(predictions, rows) for metric, items in part.own.items()}
+    found = {metric: items.metric(np.arange(items.num_items)) for metric, items in own.items()}
+    return task.score(predictions, rows) | found
+
+
 @dataclass(frozen=True)
 class Standing:
-    """A metric of a part's file over the seeds. over_seeds: whether the interval is over seeds too."""
+    """A metric of a part's file over the seeds. num_items: what the interval draws, records or groups of them.
+    over_seeds: whether the interval is over seeds too."""
 
     part: str
     file: str
@@ -62,6 +79,11 @@ class Standing:
     mean: Interval
     over_seeds: bool
     best_baseline: tuple[str, float] | None
+
+    @property
+    def is_reached_without_network(self) -> bool:
+        """Whether a simple method scores at least the median."""
+        return self.best_baseline is not None and self.best_baseline[1] >= median(self.scores)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -116,25 +138,46 @@ def standings(scored: Sequence[Scored]) -> list[Standing]:
         for metric in runs[0].part.metrics:
             items = [one.items(metric) for one in runs]
             mean, over_seeds = mean_interval(items, derive_rng(0, "suite", _label(part, file, metric)))
+            mean = cut_to(mean, *limits(metric))
             simple = {name: scores[metric] for name, scores in runs[0].baselines.items() if metric in scores}
             best = max(simple.items(), key=lambda pair: pair[1]) if simple else None
             values = tuple(one.scores[metric] for one in runs)
             rows.append(
-                Standing(*(part, file, metric, runs[0].num_train, len(runs[0].rows)), values, mean, over_seeds, best)
+                Standing(*(part, file, metric, runs[0].num_train, items[0].num_items), values, mean, over_seeds, best)
             )
     return rows
 
 
-def average(suite: Suite, scored: Sequence[Scored]) -> tuple[float, str]:
-    """The mean over parts of the mean of their files' and metrics' medians, and over how many parts it is."""
+def limits(metric: str) -> tuple[float, float]:
+    """The range of a metric: correlations from -1, others from 0; all to 1."""
+    return (-1.0 if metric in ("matthews", "pearson", "spearman") else 0.0), 1.0
+
+
+def cut_to(interval: Interval, least: float, most: float) -> Interval:
+    """The part of an interval within these ends.
+
+    >>> cut_to(Interval(0.9, 0.7, 1.1), 0.0, 1.0)
+    Interval(estimate=0.9, low=0.7, high=1.0, level=0.95)
+    """
+    low, high = (min(max(end, least), most) for end in (interval.low, interval.high))
+    return replace(interval, low=low, high=high)
+
+
+def average(suite: Suite, scored: Sequence[Scored]) -> tuple[float | None, str]:
+    """The mean over the counted parts of the mean of their files' and metrics' medians, and over how many it is."""
+    if not suite.has_average:
+        return None, f"the parts of {suite.name} are scored apart: there is no average"
     parts: dict[str, list[float]] = {}
     for (part, _), runs in by_file(scored).items():
-        medians = [median(one.scores[metric] for one in runs) for metric in runs[0].part.metrics]
-        parts.setdefault(part, []).append(fmean(medians))
-    mean = fmean(fmean(files) for files in parts.values())
-    if len(parts) == len(suite.parts):
-        return mean, f"average over all {len(parts)} parts of {suite.name}: {mean:.4f}"
-    return mean, f"average over {len(parts)} of the {len(suite.parts)} parts, which is not {suite.name}'s: {mean:.4f}"
+        if runs[0].part.is_counted:
+            medians = [median(one.scores[metric] for one in runs) for metric in runs[0].part.metrics]
+            parts.setdefault(part, []).append(fmean(medians))
+    mean, total = fmean(fmean(files) for files in parts.values()), len(suite.counted)
+    if len(parts) < total:
+        return mean, f"average over {len(parts)} of the {total} parts, which is not {suite.name}'s: {mean:.4f}"
+    aside = [part.name for part in suite.parts if not part.is_counted]
+    told = f" (not counted: {', '.join(aside)})" if aside else ""
+    return mean, f"average over all {total} parts of {suite.name}{told}: {mean:.4f}"
 
 
 def compared(first: Sequence[Scored], second: Sequence[Scored]) -> list[Comparison]:
@@ -148,6 +191,8 @@ def compared(first: Sequence[Scored], second: Sequence[Scored]) -> list[Comparis
             items = [[one.items(metric) for one in side] for side in (runs, others)]
             rng = derive_rng(0, "suite", _label(*key, "difference"))
             difference, _ = difference_interval(items[0], items[1], rng)
+            least, most = limits(metric)
+            difference = cut_to(difference, least - most, most - least)
             rows.append(Comparison(*key, metric, difference, _mcnemar(_middle(runs), _middle(others))))
     return rows
 
@@ -161,10 +206,20 @@ def _middle(runs: Sequence[Scored]) -> Scored:
 
 
 def _mcnemar(first: Scored, second: Scored) -> float | None:
-    right = []
-    for run in (first, second):
-        if not all(isinstance(one, Mapping) and "label" in one for one in run.predictions):
-            return None
-        pairs = zip(run.predictions, run.rows, strict=True)
-        right.append([float(one["label"] == label_name(row["label"])) for one, row in pairs])
-    return mcnemar(*right).exact_p
+    """Of items that are simply right or wrong; None where they are not."""
+    if first.part.metrics[0] in first.part.own:
+        return None
+    right = [
+        [one for pair in zip(run.predictions, run.rows, strict=True) if (one := _is_right(*pair)) is not None]
+        for run in (first, second)
+    ]
+    return mcnemar(*right).exact_p if len(right[0]) == len(first.rows) else None
+
+
+def _is_right(prediction: Prediction, row: Record) -> float | None:
+    """1 or 0; None for a value, for words and for answers, which may be right in part."""
+    if isinstance(prediction, Mapping) and "choice" in prediction:
+        return float(prediction["choice"] == choices_of(row).label)
+    if isinstance(prediction, Mapping) and "label" in prediction:
+        return float(prediction["label"] == label_name(row["label"]))
+    return None
