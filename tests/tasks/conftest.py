@@ -55,6 +55,15 @@ def make_choices(rng, text, index):
     return {"text": text, "choices": choices, "label": label}
 
 
+def make_similar(index, number):
+    """Two texts that share more words from record to record, and a third that shares none."""
+    words = [WORDS[(3 * index + place) % len(WORDS)] for place in range(6)]
+    shared = round(6 * index / (number - 1))
+    other = [WORDS[(3 * index + 6 + place) % len(WORDS)] for place in range(6)]
+    second = " ".join(words[:shared] + other[: 5 - shared]) or other[0]
+    return {"text": " ".join(words), "text_b": second, "text_c": " ".join(other[2:4]), "label": 1.0 + index / 2}
+
+
 def make_records(task, number=12):
     """Records of unequal lengths that a model can learn by heart."""
     rng = derive_rng("records", task)
@@ -73,6 +82,8 @@ def make_records(task, number=12):
             row = {"words": words, "tags": [("B-LOC" if word[0].isupper() else "O") for word in words]}
         elif task == "answer":
             row = make_question(index)
+        elif task == "similar":
+            row = make_similar(index, number)
         elif task == "choose":
             row = make_choices(rng, row["text"], index)
         rows.append(Record(row, "train.jsonl", index + 1))

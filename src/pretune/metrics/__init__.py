@@ -4,6 +4,7 @@ checks.py         what every metric refuses: empty, unequal, NaN
 classification.py accuracy, confusion counts, precision, recall, F1 (binary, micro, macro), Matthews correlation
 multi_label.py    any number of labels an item: micro and macro F1, subset accuracy
 correlation.py    Pearson and Spearman
+ranks.py          the rank of each question's own answer in a set, mean reciprocal rank
 answers.py        exact match and F1 of answers, equal to SQuAD's scorers; the best threshold for no answer
 spans.py          spans of tags and their F1, equal to seqeval's default
 schemes.py        tag schemes: IOB1, BIO, BIOES, BILOU; detection, conversion, legal transitions, strict spans

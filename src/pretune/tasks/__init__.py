@@ -6,7 +6,12 @@ pair.py       a class for two texts
 regress.py    a value for a text or two
 tag.py        a tag for each word
 choose.py     one of several texts
+similar.py    a vector for each text, whose cosines say how similar texts are
 answer.py     the span of a context that answers a question, or that there is none
+text_vectors.py  tasks that compare the vectors of texts
+siamese_losses.py  their losses: cosine, triplet, ranking with in-batch negatives
+similar_scores.py  how similarities are judged: values, triplets, ranks, classes
+likeness.py   similarity of texts without a network
 contexts.py   a question and its context as sequences: windows, where answers may stand
 candidates.py  from scores of starts and ends to answers and their probabilities
 sliding_window.py  answers by shared words, without a network

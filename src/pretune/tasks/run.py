@@ -91,7 +91,7 @@ def predict_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKE
                     predictions[number] = prediction
     finally:
         model.train(was_training)
-    return predictions
+    return source.task.completed(predictions, source.records)
 
 
 def evaluate_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> Evaluation:

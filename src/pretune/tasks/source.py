@@ -34,7 +34,7 @@ class TaskSource:
         labelled: bool = True,
     ) -> None:
         if labelled:
-            task.check(records)
+            task.check_training(records)
         self.task = task
         self.records = list(records)
         examples = task.featurize_all(self.records, tokenizer, template, max_length, labelled=labelled)

@@ -36,6 +36,8 @@ class Task(Protocol):
 
     head: ClassVar[str]
     """The head that is trained, and the kind of head asked of the family."""
+    unit: ClassVar[str] = "examples"
+    """What its records are called, in reports."""
 
     @property
     def main_metric(self) -> str:
@@ -89,6 +91,23 @@ class Task(Protocol):
 
     # What follows holds for every task unless it says otherwise.
 
+    scores_untuned: ClassVar[bool] = False
+    """Whether a model can be scored before it is trained, as the head has no weights: shown beside the baselines."""
+
+    @property
+    def compares_records(self) -> bool:
+        """Whether the loss of a record depends on the others of its micro-batch (in-batch negatives). Its count is the
+        same for any division of a step, the loss is not: `verbs.tune` refuses steps that might be divided."""
+        return False
+
+    def check_training(self, records: Sequence[Record]) -> None:
+        """InputError where records cannot be learnt from; `check` where they cannot be scored."""
+        self.check(records)
+
+    def completed(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> list[Prediction]:
+        """Called once with all predictions of a set: adds what one needs to know of the others, such as a rank."""
+        return list(predictions)
+
     def contents(self, record: Record) -> Contents:
         """The texts and gold labels of a record, for checks of the data (`text.check`). By default the columns that a
         class variable `columns` names, else the usual ones; `gold` is what a class variable of that name says."""
@@ -123,6 +142,11 @@ class Task(Protocol):
         return {name: self.score(guesses, test) for name, guesses in self.baseline_predictions(train, test).items()}
 
     @property
+    def label_settings(self) -> dict[str, Any]:
+        """The settings that say which labels there are. What else `fit_labels` learns of records is not among them."""
+        return {"labels": labels} if (labels := getattr(self, "labels", ())) else {}
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What one must know to read the scores, in sentences."""
         return ()
@@ -139,6 +163,10 @@ class Task(Protocol):
         """ValueError where the task was not suited to this model."""
         if self.suit(model) != self:
             raise ValueError(f"the model's head reads other rows than {self} chooses: use task.suit(model)")
+
+    def take_up(self, model: Any) -> None:
+        """Called once before training that goes on from the head of a finished model: takes out of the model what
+        `finish` had moved into it, for the labels that the task is bound to now."""
 
     def finish(self, model: Any) -> Self:
         """Called once after training: moves into the model what the task computes around it, so that the saved
