@@ -189,3 +189,10 @@ def test_divergence_is_a_failed_run(world, tmp_path):
     words = ["--corpus", world.corpus, "--out", tmp_path / "run", "steps=3", "batch_size=4", "optimizer.lr=1e30"]
     result = world.command("pretrain", "modern-tiny", *words, "valid_samples=2", "optimizer.name=adamw")
     assert result.status == 1 and "finite" in result.err and "Traceback" not in result.err
+
+
+def test_torchrun_starts_only_what_shares_its_work(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for command in (["quickstart", "--out", str(tmp_path / "q")], ["corpus", "verify", str(tmp_path)]):
+        refused(world.command(*command), "torchrun started 2 processes", f"`pretune {command[0]}`", "without torchrun")
+    assert not list(tmp_path.iterdir())

@@ -23,6 +23,7 @@ from pretune.cli import (
     suite,
     tokenizer,
 )
+from pretune.cli.torchrun import refuse_processes
 from pretune.core.errors import PretuneError
 
 app = typer.Typer(
@@ -38,6 +39,12 @@ for module in (quickstart, check, pretrain, finetune, evaluate, suite, predict, 
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")
 listing.register(app)
+
+
+@app.callback()
+def started(context: typer.Context) -> None:
+    refuse_processes(context.invoked_subcommand or "")
+
 
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
