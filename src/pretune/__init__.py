@@ -23,6 +23,7 @@ _FACE = {
     "finetune": "pretune.verbs.finetune",
     "evaluate": "pretune.verbs.evaluate",
     "suite": "pretune.verbs.suite",
+    "curve": "pretune.verbs.curve",
     "quickstart": "pretune.verbs.quickstart",
     "InputError": "pretune.core.errors",
     "RunError": "pretune.core.errors",

@@ -26,6 +26,7 @@ def test_face():
         "finetune",
         "evaluate",
         "suite",
+        "curve",
         "quickstart",
         "InputError",
         "RunError",

@@ -11,6 +11,7 @@ import typer
 from pretune.cli import (
     check,
     corpus,
+    curve,
     embed,
     evaluate,
     fill,
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (quickstart, check, pretrain, finetune, evaluate, suite, predict, fill, embed, settings):
+for module in (quickstart, check, pretrain, finetune, evaluate, suite, curve, predict, fill, embed, settings):
     module.register(app)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")

@@ -2,7 +2,7 @@
 
 Colours come from the page's style (`--series-1` ...), so that one drawing fits light and dark. Every series also has
 its own dash, and every value is in a tooltip and in the table of numbers below the chart. A value that is not finite
-(a run that diverged) breaks the line.
+(a run that diverged) breaks the line. A series may have a band, for its intervals.
 """
 
 import html
@@ -14,6 +14,7 @@ from typing import Literal
 from pretune.core.errors import InputError
 from pretune.evaluate.table import Cell, Table
 from pretune.evaluate.ticks import linear_ticks, log_ticks, tick_text
+from pretune.metrics.intervals import Interval
 
 WIDTH, HEIGHT = 760, 360
 LEFT, RIGHT, TOP, BOTTOM = 84, 32, 14, 48
@@ -26,10 +27,12 @@ LEGEND_ROW = 20
 
 @dataclass(frozen=True)
 class Series:
-    """A name and points (x, y), in the order in which they are joined; no x twice."""
+    """A name and points (x, y), in the order in which they are joined; no x twice. band: (x, low, high), drawn as a
+    lighter area behind the line."""
 
     name: str
     points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if len({x for x, _ in self.points}) < len(self.points):
@@ -72,6 +75,10 @@ class Chart:
         """All points as a table: a row an x, a column a series."""
         columns: list[dict[float, Cell]] = [dict(one.points) for one in self.series]
         places = sorted({x for one in self.series for x, _ in one.points})
+        for column, one in zip(columns, self.series, strict=True):
+            for x, low, high in one.band:
+                if isinstance(value := column.get(x), float):
+                    column[x] = Interval(value, low, high)
         rows = tuple((tick_text(x), *(column.get(x) for column in columns)) for x in places)
         return Table((self.x_label, *(one.name for one in self.series)), rows)
 
@@ -103,7 +110,7 @@ def as_svg(chart: Chart) -> str:
     """The chart as one `<svg>` element to stand inside a page, as wide as its place there."""
     legend, rows = _legend(chart)
     frame = _frame(chart, TOP + rows * LEGEND_ROW)
-    parts = [*legend, *_axes(chart, frame)]
+    parts = [*legend, *_axes(chart, frame), *(_band(one, n, frame) for n, one in enumerate(chart.series) if one.band)]
     for number, one in enumerate(chart.series):
         parts += _line(one, number, frame)
     for number, line in enumerate(chart.references):
@@ -124,7 +131,8 @@ def _frame(chart: Chart, top: float) -> Frame:
     x_low, x_high = _span([x for x, _ in points], 0.0)
     if log and x_low <= 0:
         x_low = x_high / 10
-    y_low, y_high = _span([y for _, y in points] + [line.y for line in chart.references], 0.05)
+    ends = [end for one in chart.series for _, *band in one.band for end in band]
+    y_low, y_high = _span([y for _, y in points] + ends + [line.y for line in chart.references], 0.05)
     return Frame(x_low, x_high, y_low, y_high, top, log)
 
 
@@ -164,6 +172,14 @@ def _line(one: Series, number: int, frame: Frame) -> Iterator[str]:
             for x, y in run:
                 tip = f"<title>{html.escape(one.name)}: {y!r} at {x!r}</title>"
                 yield f'<circle class="{colour}" r="2.6" cx="{frame.x(x):.2f}" cy="{frame.y(y):.2f}">{tip}</circle>'
+
+
+def _band(one: Series, number: int, frame: Frame) -> str:
+    """The area between the lower and the upper ends."""
+    upper = [(x, high) for x, _, high in one.band]
+    lower = [(x, low) for x, low, _ in reversed(one.band)]
+    places = " ".join(f"{frame.x(x):.2f},{frame.y(y):.2f}" for x, y in [*upper, *lower])
+    return f'<polygon class="band series-{number % NUM_COLOURS + 1}" points="{places}"/>'
 
 
 def _finite_runs(one: Series) -> Iterator[list[tuple[float, float]]]:

@@ -15,7 +15,7 @@ SQuAD's scorers do. Not here: several answers to a question, answers that are no
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -85,6 +85,7 @@ class answer(Task):
     num_best: int = 1
 
     head: ClassVar[str] = "answer"
+    unit: ClassVar[str] = "questions"
     columns: ClassVar[tuple[str, ...]] = ("question", "context")
     gold: ClassVar[str] = "texts"
 
@@ -101,6 +102,10 @@ class answer(Task):
     @property
     def head_spec(self) -> HeadSpec:
         return HeadSpec("answer")
+
+    @property
+    def label_settings(self) -> dict[str, Any]:
+        return {"no_answer": self.no_answer}
 
     @property
     def notes(self) -> tuple[str, ...]:

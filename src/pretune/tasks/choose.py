@@ -61,6 +61,7 @@ class choose(Task):
     pooling: Pooling | None = None
 
     head: ClassVar[str] = "choice"
+    unit: ClassVar[str] = "questions"
 
     def __post_init__(self) -> None:
         chosen("metric", self.metric, ("accuracy",))

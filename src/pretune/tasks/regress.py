@@ -124,17 +124,28 @@ class regress(WholeTexts):
         values["tfidf"] = linear_values([_texts(record) for record in train], gold, [_texts(record) for record in test])
         return {name: [{"value": value} for value in column] for name, column in values.items()}
 
+    def take_up(self, model: Any) -> None:
+        """From now on the head gives values on the trained scale. The predictions stay the same."""
+        last = self._last(model)
+        with torch.no_grad():
+            last.weight.div_(self.spread)
+            last.bias.sub_(self.mean).div_(self.spread)
+
     def finish(self, model: Any) -> Self:
         """Folds mean and spread into the last layer of the head. The predictions stay the same."""
         if (self.mean, self.spread) == (0.0, 1.0):
             return self
-        last: nn.Linear = model.heads[self.head].classifier
-        if last.bias is None or last.out_features != 1:
-            raise ValueError(f"the scale cannot be folded into {last}: it needs one output and a bias")
+        last = self._last(model)
         with torch.no_grad():
             last.weight.mul_(self.spread)
             last.bias.mul_(self.spread).add_(self.mean)
         return replace(self, scale="raw", mean=0.0, spread=1.0)
+
+    def _last(self, model: Any) -> nn.Linear:
+        last: nn.Linear = model.heads[self.head].classifier
+        if last.bias is None or last.out_features != 1:
+            raise ValueError(f"the scale cannot be folded into {last}: it needs one output and a bias")
+        return last
 
 
 def _value(record: Record) -> float:

@@ -109,6 +109,7 @@ class tag(Task):
     output: str = "words"
 
     head: ClassVar[str] = "token"
+    unit: ClassVar[str] = "sentences"
     gold: ClassVar[Gold] = "classes"
 
     def __post_init__(self) -> None:
@@ -169,6 +170,10 @@ class tag(Task):
     @property
     def head_specs(self) -> tuple[HeadSpec, ...]:
         return (self.head_spec, HeadSpec("crf", self.labels)) if self.crf else (self.head_spec,)
+
+    @property
+    def label_settings(self) -> dict[str, Any]:
+        return {"labels": self.labels, "scheme": self.scheme, "train_scheme": self.train_scheme}
 
     def heads(self, body: Any) -> dict[str, nn.Module]:
         heads = super().heads(body)

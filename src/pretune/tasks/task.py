@@ -167,6 +167,7 @@ class Task(Protocol):
     def take_up(self, model: Any) -> None:
         """Called once before training that goes on from the head of a finished model: takes out of the model what
         `finish` had moved into it, for the labels that the task is bound to now."""
+        return None
 
     def finish(self, model: Any) -> Self:
         """Called once after training: moves into the model what the task computes around it, so that the saved

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.disk import OnDiskFull, OnFull
 from pretune.checkpoint.huggingface import read_json
 from pretune.checkpoint.seal import MANIFEST
@@ -31,7 +30,9 @@ from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.progress import ShowProgress
 from pretune.verbs import pages, records
 from pretune.verbs.check import check_rows
+from pretune.verbs.console import say
 from pretune.verbs.settings import FinetuneSettings, read_run, resolve_run
+from pretune.verbs.start import begin
 from pretune.verbs.tune import Tuned, tune
 
 File = str | Path
@@ -65,9 +66,8 @@ def finetune(
     device = processes.device
     resolved = resolve_run(FinetuneSettings, {}, read_run(config, "finetune")["settings"], settings)
     rows, bound, found = _labelled(task, resolved, {"train": train, "valid": valid, "test": test})
-    seed, heads = resolved.seed, list(bound.head_specs)
-    bundle = Bundle.load(model, tokenizer=tokenizer, heads=heads, seed=seed, allow_pickle=allow_pickle)
-    start = records.origin(model)
+    begun = begin(model, bound, seed=resolved.seed, head=resolved.head, tokenizer=tokenizer, allow_pickle=allow_pickle)
+    bundle, start = begun.bundle, begun.origin
     files = {"--train": train, "--valid": valid, "--test": test}
     options = {"--model": model, "--tokenizer": tokenizer, **files, "--out": out, "--config": config}
     words = ["finetune", task, *(["--allow-pickle"] if allow_pickle else [])]
@@ -76,7 +76,7 @@ def finetune(
         "command": records.command(words, options, settings),
         "task": task,
         "model": str(model),
-        "start": start,
+        "start": start | begun.facts,
         "tokenizer": bundle.tokenizer.fingerprint,
         "fresh_weights": list(bundle.fresh_weights),
         "data": {name[2:]: _file_facts(path, rows[name[2:]]) for name, path in files.items() if path},
@@ -84,6 +84,8 @@ def finetune(
         "environment": records.environment(device) | {"processes": processes.world},
     }
     started = {"task": task, "model": start["sha256"] or start["name"]}
+    for said in begun.sentences:
+        say(said)
     shown = [records.WriteRun(out / "run.yaml", facts, started), ShowProgress("fine-tuning"), *hooks]
     where: dict[str, Any] = {"out": out, "device": device, "on_disk_full": on_disk_full, "processes": processes}
     tuned = tune(bundle, task, bound, rows["train"], resolved, valid=rows.get("valid"), hooks=shown, **where)
@@ -192,6 +194,7 @@ def _metrics(
         "co2_kg": co2_kg(kwh),
         "notes": _notes(tuned, rows["train"], judged),
         "score_notes": list(tuned.task.notes),
+        "start": facts["start"],
     }
     return metrics, outcomes
 

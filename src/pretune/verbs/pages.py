@@ -137,6 +137,8 @@ def finetuning_report(
     if outcomes:
         unbeaten = any("NOT" in sentence or "WORSE" in sentence for sentence in outcomes)
         sections.append(Text("Against simple baselines", tuple(outcomes), warning=unbeaten))
+    if said := metrics["start"]["sentences"]:
+        sections.append(Text("Where it started", tuple(said)))
     if found := remarks(metrics):
         sections.append(Text("About the data", found, warning=True))
     sections += errors
@@ -208,7 +210,7 @@ def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcom
     return Card(
         name=f"{Path(str(facts['model'])).name} for {facts['task']}",
         summary=f"{facts['model']}{', with fresh weights' if is_fresh else ''}, fine-tuned with pretune for the task "
-        f"{facts['task']}.",
+        f"{facts['task']}.{_lineage(facts['start'])}",
         kind="fine-tuning",
         command=facts["command"],
         data=tuple(data),
@@ -226,3 +228,9 @@ def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcom
         outcomes=(*metrics["score_notes"], *outcomes),
         limitations=(f"Texts longer than {settings['max_length']} tokens are cut.",),
     )
+
+
+def _lineage(start: Mapping[str, Any]) -> str:
+    """How the model came to be, where it was fine-tuned before."""
+    steps = [f"{one['model']} ({one['task'] or 'pre-trained'})" for one in start["lineage"]]
+    return f" It comes from {', then '.join(steps)}. {' '.join(start['sentences'])}" if start["task"] else ""

@@ -13,6 +13,7 @@ from typing import Any
 from pretune.checkpoint.bundle import Bundle
 from pretune.core.errors import InputError
 from pretune.evaluate.blanks import Blank, Blanks, guesses
+from pretune.evaluate.learning_curve import LearningCurve
 from pretune.evaluate.report import Code, Report, Section, Text, write_report
 from pretune.evaluate.table import as_text
 from pretune.text.records import read_records
@@ -21,7 +22,7 @@ from pretune.verbs.console import say
 from pretune.verbs.corpus import build_corpus
 from pretune.verbs.pretrain import pretrain
 from pretune.verbs.pretrained import Pretrained, load
-from pretune.verbs.quickstart_tagging import SIZES, SYSTEMS, Results, compare_taggers
+from pretune.verbs.quickstart_tagging import SIZES, SYSTEMS, accuracy_table, compare_taggers, outcomes
 from pretune.verbs.tokenizer import train_tokenizer
 
 RECIPE, SIZE = "modern", "tiny"
@@ -80,13 +81,15 @@ def _show(result: dict[str, Any]) -> None:
     say("\n".join(f"    {line}" for line in result["text"].splitlines()))
 
 
-def _page(results: Results, num_test: int, pretraining: dict[str, Any], out: Path, seed: int, seconds: float) -> Report:
-    said = tuple(outcome.sentence() for outcome in results.outcomes(seed))
-    unbeaten = any(outcome.verdict != "beats" for outcome in results.outcomes(seed))
+def _page(
+    results: LearningCurve, num_test: int, pretraining: dict[str, Any], out: Path, seed: int, seconds: float
+) -> Report:
+    said = tuple(outcome.sentence() for outcome in outcomes(results, seed))
+    unbeaten = any(outcome.verdict != "beats" for outcome in outcomes(results, seed))
     curve = pages.read_curve(out / "pretrained" / "metrics.jsonl")
     sections: tuple[Section, ...] = (
         Text("What this is", (str(__doc__).split("\n\n")[1].replace("\n", " "),)),
-        results.table(num_test, seed),
+        accuracy_table(results, num_test, seed),
         Text("Is the difference real?", said, warning=unbeaten),
         pages.loss_chart(curve, pretraining["unigram_entropy"], "Pre-training loss"),
         _blanks(out, seed),
@@ -109,7 +112,7 @@ def _blanks(out: Path, seed: int) -> Blanks:
 
 def _finish(
     page: Report,
-    results: Results,
+    results: LearningCurve,
     num_test: int,
     pretraining: dict[str, Any],
     out: Path,
@@ -117,7 +120,7 @@ def _finish(
     seconds: float,
 ) -> dict[str, Any]:
     path = write_report(page, out / "report.html")
-    scores = {system: {size: results.accuracy(system, size, seed) for size in SIZES} for system in SYSTEMS}
+    scores = {system: {size: results.mean(system, size, seed)[0] for size in SIZES} for system in SYSTEMS}
     result = {
         "accuracy": {s: {str(n): [i.estimate, i.low, i.high] for n, i in row.items()} for s, row in scores.items()},
         "draws": {str(size): results.num_draws(size) for size in SIZES},
@@ -128,6 +131,10 @@ def _finish(
         "report": str(path),
     }
     records.write_json(out / "results.json", result)
-    said = [outcome.sentence() for outcome in results.outcomes(seed)]
-    parts = [as_text(results.table(num_test, seed)), "\n".join(said), f"{seconds:.0f} s in all. Report: {path}"]
+    said = [outcome.sentence() for outcome in outcomes(results, seed)]
+    parts = [
+        as_text(accuracy_table(results, num_test, seed)),
+        "\n".join(said),
+        f"{seconds:.0f} s in all. Report: {path}",
+    ]
     return result | {"text": "\n\n".join(["", *parts, f"Next, on your own files:\n{NEXT}"])}

@@ -24,7 +24,8 @@ class PretrainSettings(FitSettings):
     free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts", "valid_samples"}
 
     objective: dict[str, Any] = {}
-    """Settings of the recipe's objective, for example objective.masking_rate=0.3."""
+    """Settings of the recipe's objective, for example objective.masking_rate=0.3; objective.name=sentence_order+mlm puts
+    another in its place, with its own defaults (names: `pretune objectives`)."""
     model: dict[str, Any] = {}
     """Changes to the size's preset, for example model.num_layers=3."""
     valid_samples: Annotated[int, Field(ge=1)] = 500
@@ -56,6 +57,8 @@ class FinetuneSettings(FitSettings):
     """Settings of the task, for example task.metric=matthews."""
     columns: dict[str, Any] = {}
     """Names of the columns in the files, for example columns.text=sentence."""
+    head: Literal["auto", "fresh"] = "auto"
+    """auto: where the model has a head for the task with the same labels, training goes on from it; fresh: never."""
     check: CheckHow = "refuse"
     """What to do about what `pretune check` finds: refuse files whose score would be wrong and look right, or warn;
     skip does not look."""
@@ -63,6 +66,23 @@ class FinetuneSettings(FitSettings):
     """Stop after so many evaluations without a better score on the validation file."""
     watts: Annotated[float, Field(gt=0)] | None = None
     """Average power of the machine, for the energy estimate; none: 65 for a CPU, a GPU's own limit. Better measured."""
+
+
+class CurveSettings(FinetuneSettings):
+    """Everything a learning curve can be told: the settings of its fine-tuning runs, and a few of its own.
+
+    At small sizes `epochs` would be a handful of steps, too few for a fine-tuned model to be any good and stable
+    (Mosbach et al. 2021, section 5; Zhang et al. 2021, section 5): every run has at least `min_steps`.
+    """
+
+    min_steps: Annotated[int, Field(ge=1)] = 200
+    """Steps of a run where `epochs` would give fewer."""
+    draw: Literal["random", "stratified"] = "random"
+    """How labelled records are drawn: random, or with every class as often as in the whole file."""
+    scratch: dict[str, Any] = {}
+    """Settings of the runs from scratch that differ, for example scratch.optimizer.lr=1e-3."""
+    frozen: dict[str, Any] = {}
+    """Settings of the runs on frozen features that differ, for example frozen.optimizer.lr=1e-2."""
 
 
 class CheckSettings(Settings):
@@ -96,7 +116,8 @@ def resolve_run(
     """The settings of a run. `saved` are those of a run.yaml (`read_run`), `settings` are `KEY=VALUE` texts or a nested
     dict; InputError for an unknown key.
 
-    A budget (steps, tokens, epochs, seconds) in a later layer replaces those of earlier ones.
+    A budget (steps, tokens, epochs, seconds) in a later layer replaces those of earlier ones, and so does an objective
+    of another name.
     """
     given = dict(settings) if isinstance(settings, Mapping) else parse_assignments(settings)
     layers = [dict(defaults), dict(saved or {}), given]
@@ -105,7 +126,16 @@ def resolve_run(
             for earlier in layers[:number]:
                 for budget in BUDGETS:
                     earlier.pop(budget, None)
+        if (name := _objective_name(layer)) is not None:
+            for earlier in layers[:number]:
+                if _objective_name(earlier) != name:
+                    earlier.pop("objective", None)
     return resolve(kind, *layers)
+
+
+def _objective_name(layer: Mapping[str, Any]) -> Any:
+    objective = layer.get("objective")
+    return objective.get("name") if isinstance(objective, Mapping) else None
 
 
 def read_run(config: str | Path | None, verb: str) -> dict[str, Any]:
@@ -128,6 +158,7 @@ def read_run(config: str | Path | None, verb: str) -> dict[str, Any]:
 SETTINGS: Mapping[str, type[Settings]] = {
     "pretrain": PretrainSettings,
     "finetune": FinetuneSettings,
+    "curve": CurveSettings,
     "evaluate": EvaluateSettings,
     "check": CheckSettings,
 }

@@ -1,0 +1,97 @@
+"""Where fine-tuning starts: a pre-trained model, or one that was fine-tuned before, for this task or another.
+
+Intermediate-task tuning (STILTs; Phang et al. 2018): a model that was tuned for a task with much data is tuned on for
+one with little. The body is kept. A head of another kind, or with other labels, is fresh; what the model's files have
+of such a head before its output map is kept where the family has it under the same name (BERT's pooler, the dense layer
+of ModernBERT's heads), as transformers does it. A head with the same labels in the same order goes on training, with
+its transitions if it has a CRF, unless `head="fresh"`: the authors always draw it anew, but for more data of one task
+that would throw away what is known. The sentences say which it was.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pretune.checkpoint.bundle import Bundle
+from pretune.families.layout import tensors_of
+from pretune.tasks.task import Task
+from pretune.verbs import records
+
+HeadStart = Literal["auto", "fresh"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """bundle: with the task's heads. origin: name and sha256 of the model. task: what it was fine-tuned for, if it was.
+    kept: the heads that go on training."""
+
+    bundle: Bundle
+    origin: dict[str, Any]
+    task: str | None
+    kept: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For run.yaml, besides the origin."""
+        told = {"task": self.task, "kept_heads": list(self.kept), "lineage": self.bundle.manifest["lineage"]}
+        return told | {"sentences": list(self.sentences)}
+
+
+def begin(
+    model: str,
+    task: Task,
+    *,
+    seed: int,
+    head: HeadStart = "auto",
+    tokenizer: str | Path | None = None,
+    allow_pickle: bool = False,
+) -> Start:
+    """A model ready to be tuned for a task that is bound to its labels. Its manifest gets a "lineage": the models it
+    comes from, the oldest first. Raises InputError for what is not a model."""
+    specs = list(task.head_specs)
+    bundle = Bundle.load(model, tokenizer=tokenizer, heads=specs, seed=seed, allow_pickle=allow_pickle)
+    origin, before = records.origin(model), _task_before(bundle)
+    if head == "fresh":
+        draw_heads(bundle, seed)
+    kept = tuple(spec.kind for spec in specs if not _fresh_of(bundle, spec.kind))
+    if task.head in kept:
+        task.take_up(bundle.model)
+    lineage = [*_lineage(bundle), {"model": origin["name"], "sha256": origin["sha256"], "task": before}]
+    bundle.manifest["lineage"] = lineage
+    return Start(bundle, origin, before, kept, _sentences(str(model), before, bundle, task, kept))
+
+
+def draw_heads(bundle: Bundle, seed: int) -> None:
+    """Fresh weights for every head, whatever the model's files have. BERT's pooler is its body's and stays."""
+    for spec in bundle.specs:
+        bundle.model.heads[spec.kind] = bundle.family.head_of(spec, bundle.model.body, seed)
+    heads = [name for name in tensors_of(bundle.model) if not name.startswith("body.")]
+    bundle.manifest["fresh"] = list(dict.fromkeys([*bundle.fresh_weights, *heads]))
+
+
+def _fresh_of(bundle: Bundle, kind: str) -> list[str]:
+    return [name for name in bundle.fresh_weights if name == kind or name.startswith(f"{kind}.")]
+
+
+def _task_before(bundle: Bundle) -> str | None:
+    told = bundle.manifest.get("task")
+    return None if told is None else str(told["name"])
+
+
+def _lineage(bundle: Bundle) -> list[Any]:
+    told = bundle.manifest.get("lineage")
+    return told if isinstance(told, list) else []
+
+
+def _sentences(model: str, before: str | None, bundle: Bundle, task: Task, kept: tuple[str, ...]) -> tuple[str, ...]:
+    heads = ", ".join(spec.kind for spec in task.head_specs)
+    was = f"{model} was fine-tuned for {before} before" if before else f"{model} has a head for this task"
+    if len(kept) == len(task.head_specs):
+        return (f"{was}, with the same labels: its body and its {heads} head go on training (head=fresh: a new head).",)
+    if before is None:
+        return ()
+    if kept:
+        fresh = ", ".join(spec.kind for spec in task.head_specs if spec.kind not in kept)
+        return (f"{was}: its body and its {', '.join(kept)} head go on training, {fresh} is fresh.",)
+    return (f"{was}: its body goes on training, the {heads} head is fresh.",)
