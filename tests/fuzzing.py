@@ -1,6 +1,6 @@
 """What the fuzz tests share: profiles, and ways to damage a file that was whole.
 
-The rule everywhere: a reader gives a right value or a ValueError (InputError is one) that names the file; it never
+The rule everywhere: a reader gives a right value or an error (ours, or a ValueError) that names the file; it never
 hangs (a deadline an example) and never ends otherwise. Short by default and the same examples each time; the long form
 is marked slow and draws new ones: PRETUNE_FUZZ_EXAMPLES=20000 pytest -m slow -k fuzz.
 """
@@ -10,6 +10,8 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from pretune.core.errors import PretuneError
 
 COMMON = {
     "deadline": timedelta(seconds=20),
@@ -125,9 +127,9 @@ def _altered_once(draw, tree, keys):
 
 
 def survives(read, path):
-    """Calls a reader; ValueErrors that name the file are right, everything else that is raised fails the test."""
+    """Calls a reader; errors of ours and ValueErrors are right where they name the file, all others fail the test."""
     try:
         return read()
-    except ValueError as error:
+    except (ValueError, PretuneError) as error:
         assert str(path) in str(error), f"{error!r} does not name {path}"
         return None

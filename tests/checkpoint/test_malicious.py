@@ -176,6 +176,28 @@ def test_pickles_that_are_no_plain_tensors_are_refused(folder, canary, form):
         Bundle.load(folder, allow_pickle=True)
 
 
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_pickles_with_endless_names_are_refused_at_once(folder, is_zip):
+    """torch searches its own message about such a name for hours."""
+    only_bin(folder)
+    path = folder / "pytorch_model.bin"
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=is_zip)
+    hostile = b"\x80\x02c" + b"x" * 2_000_000 + b"\ny\n."
+    if is_zip:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(folder / "new", "w") as new:
+            for name in old.namelist():
+                new.writestr(name, hostile if name.endswith("/data.pkl") else old.read(name))
+        os.replace(folder / "new", path)
+    else:
+        whole = path.read_bytes()
+        at = whole.index(b"\x80\x02", whole.index(b"little_endian"))  # the state, after what is said of the system
+        path.write_bytes(whole[:at] + hostile)
+    started = time.monotonic()
+    with pytest.raises(InputError, match="a name of more than 4,096 characters"):
+        Bundle.load(folder, allow_pickle=True)
+    assert time.monotonic() - started < 20
+
+
 @pytest.mark.parametrize("key", ["auto_map", "custom_pipelines", "trust_remote_code"])
 def test_code_named_in_config_json_is_refused(folder, canary, key):
     (folder / "modeling_evil.py").write_text(f"import os\nos.system('touch {canary}')\n")

@@ -8,9 +8,13 @@ hostile bytes: prefer safetensors, and convert where you trust the file:
     pretune.load("DIR", allow_pickle=True).save("CONVERTED")
 """
 
+import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
+from pickletools import genops
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -22,6 +26,13 @@ BIN, BIN_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 SINCE = "2.10"
 """The first torch whose restricted reader is trusted here."""
 
+MAX_NAME = 4096
+MAX_PICKLED = 2**26
+"""Bytes of pickles, which hold names and shapes and no numbers."""
+
+NUM_OLD_PARTS = 5
+"""Pickles at the start of torch's format before the zip: magic number, protocol, system, state, keys of the data."""
+
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """{name: tensor} of a pickled state dict. InputError, naming the file, for anything else it holds."""
@@ -30,6 +41,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"{path}: {'not an ordinary file' if path.exists() else 'missing'}")
     _refuse_bombs(path)
+    _refuse_long_names(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch's parser meets in hostile bytes, MemoryError included
@@ -53,6 +65,37 @@ def _refuse_bombs(path: Path) -> None:
         raise InputError(f"{path}: not read: its parts are compressed, which torch never does")
     if sum(part.file_size for part in parts) > path.stat().st_size:
         raise InputError(f"{path}: not read: its parts say they are larger than the file")
+
+
+def _refuse_long_names(path: Path) -> None:
+    """torch searches its message about a name that it refuses in time that grows with the square of the name."""
+    try:
+        is_long = any(len(name) > MAX_NAME for name in _names(path))
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path}: not read: damaged, or no pickle of torch ({error!s:.200})") from error
+    if is_long:
+        raise InputError(f"{path}: not read: it holds a name of more than {MAX_NAME:,} characters")
+
+
+def _names(path: Path) -> Iterator[str | bytes]:
+    """Everything of some length that the pickles of a file name, without building anything."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            parts = [part for part in archive.infolist() if part.filename.endswith("/data.pkl")]
+            pickled = [_head(archive.open(part)) for part in parts]
+    else:
+        pickled = [_head(path.open("rb"))] * NUM_OLD_PARTS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of escapes that a name should not have
+        for stream in pickled:
+            if stream.tell() < len(stream.getbuffer()):
+                yield from (named for _, named, _ in genops(stream) if isinstance(named, str | bytes))
+
+
+def _head(stream: IO[bytes]) -> BytesIO:
+    """The pickles of a stream: in memory, because a file is asked for as many bytes as a pickle says."""
+    with stream:
+        return BytesIO(stream.read(MAX_PICKLED))
 
 
 def _plain(path: Path, name: str, value: object) -> Tensor:
