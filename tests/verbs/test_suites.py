@@ -83,7 +83,7 @@ def test_superglue_answers(superglue):
     shape = [[len(question["answers"]) for question in row["passage"]["questions"]] for row in asked]
     assert [[len(q["answers"]) for q in row["passage"]["questions"]] for row in found["MultiRC"]] == shape
     scored = [
-        json.loads(line) for line in (out / "RTE" / "seed-1" / "predictions-AX-b-AX-b.jsonl").read_text().splitlines()
+        json.loads(line) for line in (out / "RTE" / "seed-1" / "predictions-AX-b-test.jsonl").read_text().splitlines()
     ]
     assert [row["label"] for row in found["AX-b"]] == [row["label"] for row in scored]
 

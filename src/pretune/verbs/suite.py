@@ -19,7 +19,9 @@ from pretune.core.config import load_yaml
 from pretune.core.errors import InputError
 from pretune.core.lock import claimed
 from pretune.core.registry import find as find_entry
+from pretune.evaluate.forest import Forest
 from pretune.evaluate.report import Report, write_report
+from pretune.evaluate.slices import Slice
 from pretune.evaluate.suites.standing import Scored, Standing, average, compared, standings
 from pretune.evaluate.suites.suite import Part, Suite, labelled_files, runnable
 from pretune.evaluate.table import Table, as_text
@@ -61,13 +63,12 @@ def suite(
         others = None if against is None else _other(Path(against), chosen, present, request)
         mean, told = average(chosen, found)
         notes = [told, _seeds_note(seeds), *notes, *absent]
-        tables, facts = _tables(found, others, notes)
+        rows = standings(found)
+        tables, facts = _tables(rows, notes, found, others)
         asked = {"suite": chosen.name, "model": request.model, "seeds": seeds}
         result = {**asked, "average": mean, "average_note": told, **facts, "notes": notes, "missing": absent}
         records.write_json(request.out / "suite.json", result)
-        figures = {"average": mean} if mean is not None else None
-        page = Report(f"pretune suite {name}", tuple(tables), request.model, figures)
-        write_report(page, request.out / "report.html")
+        write_report(_page(chosen, request.model, mean, rows, tables), request.out / "report.html")
     return result | {"text": "\n\n".join(as_text(table) for table in tables)}
 
 
@@ -141,12 +142,11 @@ def _other(directory: Path, chosen: Suite, present: Sequence[Part], request: Req
 
 
 def _tables(
-    found: Sequence[Scored], others: Sequence[Scored] | None, notes: Sequence[str]
+    rows: Sequence[Standing], notes: Sequence[str], found: Sequence[Scored], others: Sequence[Scored] | None
 ) -> tuple[list[Table], dict[str, Any]]:
     """The tables to show, and what suite.json says of them."""
-    rows = standings(found)
     head = ("part", "file", "metric", "train", "n", "median", "lowest", "highest", "mean [95 %]", "best simple method")
-    tables = [Table(head, tuple(row.cells for row in rows), "Scores", (*notes, *_not_better(rows)))]
+    tables = [Table(head, tuple(row.cells for row in rows), "Scores", (*notes, *_row_notes(rows)))]
     facts: dict[str, Any] = {"parts": [row.facts for row in rows]}
     if others is not None:
         differences = compared(found, others)
@@ -157,7 +157,21 @@ def _tables(
     return tables, facts
 
 
-def _not_better(rows: Sequence[Standing]) -> list[str]:
-    """Names the scores that a method without a network reaches."""
-    named = [f"{row.part} {row.file} {row.metric}" for row in rows if row.is_reached_without_network]
-    return [f"no better than a simple method, by the median: {', '.join(named)}"] if named else []
+def _row_notes(rows: Sequence[Standing]) -> list[str]:
+    """Names the scores that a method without a network reaches, and those whose interval is not over seeds."""
+    reached = [row.name for row in rows if row.is_reached_without_network]
+    by_items = [row.name for row in rows if len(row.scores) > 1 and not row.over_seeds]
+    told = {"no better than a simple method, by the median": reached, "intervals over test items alone": by_items}
+    return [f"{what}: {', '.join(names)}" for what, names in told.items() if names]
+
+
+def _page(
+    chosen: Suite, model: str, average: float | None, rows: Sequence[Standing], tables: Sequence[Table]
+) -> Report:
+    """report.html: the tables, and where there is an average a picture of the scores around it."""
+    title = f"pretune suite {chosen.name}"
+    if average is None:
+        return Report(title, tuple(tables), model)
+    shown = tuple(Slice("mean over seeds", row.name, row.num_items, row.mean) for row in rows)
+    picture = Forest("Scores and their intervals", "score", shown, average)
+    return Report(title, (tables[0], picture, *tables[1:]), model, {"average": average})

@@ -81,6 +81,10 @@ class Standing:
     best_baseline: tuple[str, float] | None
 
     @property
+    def name(self) -> str:
+        return f"{self.part} {self.file} {self.metric}"
+
+    @property
     def is_reached_without_network(self) -> bool:
         """Whether a simple method scores at least the median."""
         return self.best_baseline is not None and self.best_baseline[1] >= median(self.scores)
@@ -88,9 +92,8 @@ class Standing:
     @property
     def cells(self) -> tuple[Cell, ...]:
         best = None if self.best_baseline is None else f"{self.best_baseline[0]} {self.best_baseline[1]:.3f}"
-        mean = str(self.mean) + ("" if self.over_seeds else " (items)")
         spread = (median(self.scores), min(self.scores), max(self.scores))
-        return self.part, self.file, self.metric, self.num_train, self.num_items, *spread, mean, best
+        return self.part, self.file, self.metric, self.num_train, self.num_items, *spread, self.mean, best
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """SuperGLUE (Wang et al. 2019): eight tasks of language understanding and two diagnostic sets.
 
 The files are those of super.gluebenchmark.com, version 2, unpacked: BoolQ/train.jsonl, val.jsonl, test.jsonl and so on,
-AX-b/AX-b.jsonl, AX-g/AX-g.jsonl. How each set becomes a task of ours: `superglue_records.py`.
+AX-b/AX-b.jsonl, AX-g/AX-g.jsonl (or in RTE/diagnostics, where jiant's script puts these two). How each set becomes a
+task of ours: `superglue_records.py`.
 
 Metrics as the benchmark's: accuracy and macro F1 for CB, F1a and exact match for MultiRC (`grouped.py`), F1 and exact
 match for ReCoRD, accuracy elsewhere. A task's score is the mean of its metrics, SuperGLUE's the mean over the eight
@@ -55,14 +56,14 @@ def _part(
 
 
 def _diagnostic(name: str, metrics: tuple[str, ...], layout: Objects, own: Mapping[str, Metric] | None = None) -> Part:
-    file = (f"{name}/{name}.jsonl",)
+    file = (f"{name}/{name}.jsonl", f"RTE/diagnostics/{name}.jsonl")
     return Part(
         name,
         "pair",
         metrics,
         layout,
         f"{HOST}/{name}.zip",
-        scored={name: file},
+        scored={"test": file},
         submitted={f"{name}.jsonl": Answers(file, names)},
         own=own or {},
         trained_on="RTE",
