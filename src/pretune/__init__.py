@@ -24,6 +24,7 @@ _FACE = {
     "evaluate": "pretune.verbs.evaluate",
     "suite": "pretune.verbs.suite",
     "curve": "pretune.verbs.curve",
+    "export": "pretune.verbs.export",
     "quickstart": "pretune.verbs.quickstart",
     "InputError": "pretune.core.errors",
     "RunError": "pretune.core.errors",

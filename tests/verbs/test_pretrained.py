@@ -27,6 +27,7 @@ def test_face():
         "evaluate",
         "suite",
         "curve",
+        "export",
         "quickstart",
         "InputError",
         "RunError",

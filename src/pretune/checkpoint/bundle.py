@@ -5,6 +5,7 @@ tokenizer.json tokenizer_config.json special_tokens_map.json     open with AutoT
 pretune.json                                                     the manifest
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -18,11 +19,14 @@ from pretune.checkpoint.folder import replace_folder, restore
 from pretune.checkpoint.hub import fetch, is_hub_name
 from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
 from pretune.checkpoint.seal import MANIFEST, fault, opened, write_sealed
+from pretune.checkpoint.sentence_transformers import FILES as VECTORS
+from pretune.checkpoint.sentence_transformers import Vectors, read_vectors
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
 from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, family_of, open_family
 from pretune.nn.model import Model
+from pretune.nn.siamese import EmbeddingHead
 from pretune.tokenizers.tokenizer import Tokenizer
 
 LM = HeadSpec("lm")
@@ -35,6 +39,15 @@ WITHOUT_HEAD = (
     "opens this model as {} and leaves out its {} head (pretune.* in model.safetensors), for it has no class with {} "
     "pooling: predict with pretune"
 )
+
+
+WITHOUT_VECTOR = (
+    "opens this model as {}, which gives rows and no vector of a text: `pretune export --format sentence-transformers` "
+    "writes one that sentence-transformers opens with its pooling"
+)
+"""Likewise of a model with an embedding head."""
+NO_VECTOR = "embedding_left_out"
+"""In the manifest: what sentence-transformers does after the encoder that pretune does not compute."""
 
 
 @dataclass(eq=False)
@@ -81,10 +94,11 @@ class Bundle:
         damage = fault(folder, manifest, leave_out=() if tokenizer is None else TOKENIZER)
         given = None if tokenizer is None else _tokenizer(tokenizer)
         try:
-            hf = read_json(folder / CONFIG)
+            hf, left_out = _with_vectors(read_json(folder / CONFIG), read_vectors(folder))
             loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
             pieces = given or Tokenizer.load(folder)
-            bundle = cls(loaded.model, pieces, opened(manifest) | _facts(loaded), str(folder))._checked()
+            facts = _facts(loaded) | ({NO_VECTOR: left_out} if left_out and heads is None else {})
+            bundle = cls(loaded.model, pieces, opened(manifest) | facts, str(folder))._checked()
             _ = bundle.template  # the special tokens it needs are there
         except InputError as error:
             told = str(error) if str(folder) in str(error) else f"{folder}: {error}"
@@ -111,9 +125,10 @@ class Bundle:
         loaded = Loaded(model, tuple(heads), fresh=("body", *(spec.kind for spec in heads)))
         return cls(model, tokenizer, _facts(loaded))._checked()
 
-    def save(self, directory: str | Path, *, on_full: OnFull = STOP) -> None:
+    def save(self, directory: str | Path, *, on_full: OnFull = STOP, more: Mapping[str, Any] | None = None) -> None:
         """Writes the directory whole or not at all; one that pretune wrote before is replaced. Weights are fp32.
 
+        more: {path: what its JSON says} of files for other libraries (`checkpoint/sentence_transformers.py`).
         Raises InputError where the directory holds other files or the family's files cannot express the model, and
         RunError when the disk refuses, or is full and `on_full` does not wait.
         """
@@ -129,9 +144,12 @@ class Bundle:
             write_model(folder, config, weights)
             has_segments = self.model.body.config.num_segments > 1
             self.tokenizer.save(folder, model_max_length=self.max_length, token_type_ids=has_segments)
+            for path, value in (more or {}).items():
+                (folder / path).parent.mkdir(exist_ok=True)
+                (folder / path).write_text(json.dumps(value, indent=2) + "\n", "utf-8")
             write_sealed(folder, manifest)
 
-        ours = (CONFIG, WEIGHTS, MANIFEST, *TOKENIZER)
+        ours = (CONFIG, WEIGHTS, MANIFEST, *TOKENIZER, *VECTORS)
         replace_folder(Path(directory).absolute(), write, ours=ours, marker=MANIFEST, on_full=on_full)
 
     def with_heads(self, heads: Mapping[str, nn.Module]) -> "Bundle":
@@ -162,6 +180,18 @@ class Bundle:
     def fresh_weights(self) -> tuple[str, ...]:
         """Our names of the weights that no file gave when this bundle was loaded."""
         return tuple(self.manifest.get("fresh", ()))
+
+    @property
+    def vector_head(self) -> EmbeddingHead | None:
+        """What makes the vector of a text, where the model was trained for one."""
+        found = self.model.heads["embedding"] if "embedding" in self.model.heads else None
+        return found if isinstance(found, EmbeddingHead) else None
+
+    @property
+    def no_vector(self) -> str | None:
+        """What sentence-transformers does for a text's vector after this encoder that pretune does not compute."""
+        found: str | None = self.manifest.get(NO_VECTOR)
+        return found
 
     @property
     def template(self) -> Template:
@@ -201,14 +231,30 @@ def _check_task(path: Path, told: Any) -> None:
 
 def _left_out(config: Mapping[str, Any], has_crf: bool) -> dict[str, str]:
     """What pretune.json says under "transformers" of a model that it does not open whole."""
-    ours = config.get("pretune", {}).get("heads", {})
+    ours = {kind: told for kind, told in config.get("pretune", {}).get("heads", {}).items() if kind != "embedding"}
     pooling = {told.get("pooling") for told in ours.values()} - {None, "row"}
     if has_crf:
         return {"transformers": WITHOUT_CRF}
+    if not pooling and "embedding" in config.get("pretune", {}).get("heads", {}):
+        return {"transformers": WITHOUT_VECTOR.format(config["architectures"][0])}
     if not pooling:
         return {}
     names, poolings = ", ".join(ours), ", ".join(sorted(pooling))
     return {"transformers": WITHOUT_HEAD.format(config["architectures"][0], names, poolings)}
+
+
+def _with_vectors(hf: dict[str, Any], vectors: Vectors | None) -> tuple[dict[str, Any], str | None]:
+    """config.json with the embedding head that a directory of sentence-transformers describes, and what such a
+    directory asks for besides. Its files count, not what config.json kept of an earlier pretune."""
+    if vectors is None:
+        return hf, None
+    ours = hf.get("pretune")
+    ours = dict(ours) if isinstance(ours, Mapping) else {}
+    heads = ours.get("heads")
+    heads = {kind: told for kind, told in heads.items() if kind != "embedding"} if isinstance(heads, Mapping) else {}
+    if vectors.left_out is None:
+        heads["embedding"] = _as_json(HeadSpec("embedding", pooling=vectors.pooling, normalize=vectors.normalize))
+    return hf | {"pretune": ours | {"heads": heads}}, vectors.left_out
 
 
 def _facts(loaded: Loaded) -> dict[str, Any]:

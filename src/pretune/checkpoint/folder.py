@@ -37,8 +37,8 @@ def replace_folder(
             try:
                 write(folder)
             finally:
-                size = max(size, 2 * sum(path.stat().st_size for path in folder.iterdir()))
-            for path in (*folder.iterdir(), folder):
+                size = max(size, 2 * sum(path.stat().st_size for path in folder.rglob("*")))
+            for path in (*folder.rglob("*"), folder):
                 sync(path)
             _give_name(folder, final)
 
@@ -68,7 +68,7 @@ def _unfinished(final: Path) -> Iterator[Path]:
         if try_flock(descriptor) is False or not has_name(descriptor, folder):
             raise InputError(f"{final} is being written by another process: wait until it ends")
         for path in folder.iterdir():  # of a save that was killed
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         try:
             yield folder
         finally:

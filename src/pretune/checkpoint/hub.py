@@ -22,6 +22,10 @@ WANTED = (
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "*_Pooling/config.json",
 )
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
 """Fetched where the hub has no safetensors and the caller allows pickles."""

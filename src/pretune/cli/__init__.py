@@ -16,6 +16,8 @@ curve.py       pretune curve
 predict.py     pretune predict
 fill.py        pretune fill
 embed.py       pretune embed
+search.py      pretune search
+export.py      pretune export
 settings.py    pretune settings: what KEY=VALUE can set
 listing.py     pretune recipes | objectives | families | tasks
 """

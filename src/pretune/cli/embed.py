@@ -18,7 +18,9 @@ def embed(
     file: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="A text a line; - reads standard input.")] = Path(
         "-"
     ),
-    pooling: Annotated[str, typer.Option("--pooling", help="mean, cls or max.")] = "mean",
+    pooling: Annotated[
+        str | None, typer.Option("--pooling", help="mean, cls or max; default: as the model was trained, else mean.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write one float32 array [n, hidden_size] here instead (.npy).")
     ] = None,

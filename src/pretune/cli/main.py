@@ -14,12 +14,14 @@ from pretune.cli import (
     curve,
     embed,
     evaluate,
+    export,
     fill,
     finetune,
     listing,
     predict,
     pretrain,
     quickstart,
+    search,
     settings,
     suite,
     tokenizer,
@@ -35,7 +37,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (quickstart, check, pretrain, finetune, evaluate, suite, curve, predict, fill, embed, settings):
+for module in (
+    quickstart,
+    check,
+    pretrain,
+    finetune,
+    evaluate,
+    suite,
+    curve,
+    predict,
+    fill,
+    embed,
+    search,
+    export,
+    settings,
+):
     module.register(app)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")

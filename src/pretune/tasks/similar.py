@@ -26,7 +26,7 @@ are too long lose their tail, counted. Not here: cross-encoders (`regress`, `pai
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -89,8 +89,6 @@ class similar(TextVectors):
     margin: float = 1.0
     scale: float = 20.0
 
-    scores_untuned: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
         chosen("objective", self.objective, get_args(Objective))
@@ -119,6 +117,10 @@ class similar(TextVectors):
     @property
     def head_specs(self) -> tuple[HeadSpec, ...]:
         return (self.head_spec, HeadSpec("siamese", self.labels)) if self.labels else (self.head_spec,)
+
+    @property
+    def scores_untuned(self) -> bool:
+        return not isinstance(self._judge, TwoVectorClasses)
 
     @property
     def compares_records(self) -> bool:

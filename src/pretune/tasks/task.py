@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from pretune.core.assemble import Template
 from pretune.core.config import called
-from pretune.core.errors import unknown
+from pretune.core.errors import InputError, unknown
 from pretune.core.loss import Loss, weight_sum
 from pretune.core.registry import find
 from pretune.core.stream import Batch, Example
 from pretune.families.family import HeadSpec
+from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items
 from pretune.text.contents import Contents, contents_of
 from pretune.text.records import Record
@@ -91,8 +92,10 @@ class Task(Protocol):
 
     # What follows holds for every task unless it says otherwise.
 
-    scores_untuned: ClassVar[bool] = False
-    """Whether a model can be scored before it is trained, as the head has no weights: shown beside the baselines."""
+    @property
+    def scores_untuned(self) -> bool:
+        """Whether a model can be scored before it is trained, as the head has no weights: shown with the baselines."""
+        return False
 
     @property
     def compares_records(self) -> bool:
@@ -112,6 +115,14 @@ class Task(Protocol):
         """The texts and gold labels of a record, for checks of the data (`text.check`). By default the columns that a
         class variable `columns` names, else the usual ones; `gold` is what a class variable of that name says."""
         return contents_of(record, getattr(self, "columns", ()), getattr(self, "gold", None))
+
+    def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
+        """What `decode` decides on, for each record, as an ensemble averages it."""
+        raise InputError(f"the task {type(self).__name__} has nothing that several models could average: name one model")
+
+    def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
+        """A prediction for each record from its evidence, in the form that `decode` gives."""
+        raise NotImplementedError(type(self).__name__)
 
     @property
     def head_specs(self) -> tuple[HeadSpec, ...]:

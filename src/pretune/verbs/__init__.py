@@ -13,6 +13,9 @@ suite.py        suite: a model on a suite of labelled sets, with several seeds
 curve.py        curve: scores against the number of labelled records
 suite_runs.py   its runs: a part with each seed, predictions kept, a server's files answered
 predictions.py  what a model says of inputs, for the task it was fine-tuned for
+search.py       search: the nearest texts of a file for each query
+nearest.py      the nearest of any number of vectors, in blocks
+export.py       export: a model's directory for other libraries
 predict.py      predict, fill, embed over files of any size, block by block
 inputs.py       lines and records of a file or standard input, in blocks
 outputs.py      results to a file as they come, named when it is whole

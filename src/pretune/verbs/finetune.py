@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.disk import OnDiskFull, OnFull
 from pretune.checkpoint.huggingface import read_json
 from pretune.checkpoint.seal import MANIFEST
@@ -20,8 +21,8 @@ from pretune.evaluate.report import Section
 from pretune.metrics.intervals import Interval
 from pretune.metrics.significance import paired_bootstrap
 from pretune.tasks.items import Items
-from pretune.tasks.run import Evaluation
-from pretune.tasks.task import Task, open_task
+from pretune.tasks.run import Evaluation, evaluate_task
+from pretune.tasks.task import Prediction, Task, open_task
 from pretune.text.findings import Finding
 from pretune.text.records import Record, read_records
 from pretune.train import distribute
@@ -36,6 +37,7 @@ from pretune.verbs.start import begin
 from pretune.verbs.tune import Tuned, tune
 
 File = str | Path
+Guesses = Mapping[str, Sequence[Prediction]]
 
 
 @records.alone("finetune")
@@ -88,12 +90,13 @@ def finetune(
         say(said)
     shown = [records.WriteRun(out / "run.yaml", facts, started), ShowProgress("fine-tuning"), *hooks]
     where: dict[str, Any] = {"out": out, "device": device, "on_disk_full": on_disk_full, "processes": processes}
+    before = untuned(bundle, bound, rows, resolved.max_length, device) if processes.is_first else {}
     tuned = tune(bundle, task, bound, rows["train"], resolved, valid=rows.get("valid"), hooks=shown, **where)
     distribute.leave()
     if not processes.is_first:
         return {}
     tuned.bundle.save(out / "model", on_full=OnFull(on_disk_full))
-    return _results(out, facts, tuned, rows, found, resolved, processes)
+    return _results(out, facts, tuned, rows, found, resolved, processes, before)
 
 
 def _labelled(
@@ -115,10 +118,11 @@ def _results(
     found: Sequence[Finding],
     settings: FinetuneSettings,
     processes: Processes,
+    before: Guesses,
 ) -> dict[str, Any]:
     """Scores the test file, writes metrics.json and the pages, and returns what the verb does."""
     tested = tuned.evaluate(rows["test"], settings.max_length) if "test" in rows else None
-    metrics, outcomes = _metrics(facts, tuned, tested, rows, settings, processes)
+    metrics, outcomes = _metrics(facts, tuned, tested, rows, settings, processes, before)
     if limit := read_json(out / "model" / MANIFEST).get("transformers"):
         metrics["notes"].append(f"transformers {limit}")
     metrics["notes"] += [sentence(finding) for finding in found if finding.severity != "remark"]
@@ -152,6 +156,7 @@ def _metrics(
     rows: Mapping[str, Sequence[Record]],
     settings: FinetuneSettings,
     processes: Processes,
+    before: Guesses,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What metrics.json holds, and the sentences on baselines."""
     part = "test" if tested is not None else "valid"
@@ -161,7 +166,9 @@ def _metrics(
     interval = None
     if judged is not None:
         interval = judged.items.interval(rng=derive_rng(settings.seed, "interval"))
-        baselines, outcomes = compare_with_baselines(tuned.task, judged, rows["train"], rows[part], settings.seed)
+        baselines, outcomes = compare_with_baselines(
+            tuned.task, judged, rows["train"], rows[part], settings.seed, before
+        )
     report = tuned.report
     watts, watts_source = average_watts(settings.watts, processes.device, processes.world, processes.num_machines)
     metrics = {
@@ -205,12 +212,28 @@ def _notes(tuned: Tuned, train: Sequence[Record], judged: Evaluation | None) -> 
     return [*tuned.report.notes, *of_train, *(judged.remarks if judged is not None else ())]
 
 
+def untuned(bundle: Bundle, task: Task, rows: Mapping[str, Sequence[Record]], max_length: int, device: str) -> Guesses:
+    """What the model says before it is trained, of the file it will be judged on; {} where its head is fresh then."""
+    judged = rows.get("test") or rows.get("valid")
+    if not task.scores_untuned or judged is None:
+        return {}
+    longest = min(max_length, bundle.max_length)
+    model = bundle.model.to(device)
+    found = evaluate_task(model, task, judged, bundle.tokenizer, bundle.template, longest)
+    return {"untuned": found.predictions}
+
+
 def compare_with_baselines(
-    task: Task, judged: Evaluation, train: Sequence[Record], test: Sequence[Record], seed: int
+    task: Task,
+    judged: Evaluation,
+    train: Sequence[Record],
+    test: Sequence[Record],
+    seed: int,
+    before: Guesses | None = None,
 ) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
     """Scores of the simple methods on the same records, and whether the network beats each, in sentences."""
     scores, outcomes = {}, []
-    for name, guesses in task.baseline_predictions(train, test).items():
+    for name, guesses in {**task.baseline_predictions(train, test), **(before or {})}.items():
         scores[name] = task.score(guesses, test)
         outcomes.append(_outcome(name, task.main_metric, judged.items, task.items(guesses, test), seed))
     return scores, sentences(outcomes)

@@ -194,7 +194,7 @@ def finetuning_text(metrics: Mapping[str, Any], outcomes: Sequence[str], out: Pa
     return "\n".join(lines)
 
 
-PIPELINE_TAGS = {"tag": "token-classification", "regress": "text-classification"}
+PIPELINE_TAGS = {"tag": "token-classification", "similar": "sentence-similarity"}
 
 
 def finetuning_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], outcomes: Sequence[str]) -> Card:

@@ -70,13 +70,14 @@ def embed_file(
     *,
     model: str,
     file: str | Path,
-    pooling: str = "mean",
+    pooling: str | None = None,
     out: str | Path | None = None,
     truncate: bool = False,
     allow_pickle: bool = False,
 ) -> Iterator[list[float]]:
     """A vector for each line; with `out` they go there as one array and nothing is yielded.
 
+    pooling: as `Pretrained.embed` has it.
     Raises InputError that names the line of a text the model cannot take whole, unless `truncate` cuts it.
     """
     pretrained = load(model, allow_pickle=allow_pickle)
@@ -89,7 +90,7 @@ def embed_file(
             rows.write(vectors_ND)
 
 
-def _vectors(pretrained: Pretrained, file: str | Path, pooling: str, truncate: bool) -> Iterator[Floats]:
+def _vectors(pretrained: Pretrained, file: str | Path, pooling: str | None, truncate: bool) -> Iterator[Floats]:
     """The vectors of each block of lines; where one cannot be embedded, those of its block before it come first."""
     for block in line_blocks(file):
         try:
@@ -100,5 +101,13 @@ def _vectors(pretrained: Pretrained, file: str | Path, pooling: str, truncate: b
             raise InputError(f"{name_of(file)}:{block[error.number][0]}: the text {error.what}") from error
 
 
-def _embedded(pretrained: Pretrained, block: Sequence[Line], pooling: str, truncate: bool) -> Floats:
+def embedded(pretrained: Pretrained, block: Sequence[Line], file: str | Path, truncate: bool) -> Floats:
+    """The vectors of some lines of a file, as the model was trained. InputError that names the line of a bad one."""
+    try:
+        return _embedded(pretrained, block, None, truncate)
+    except TextError as error:
+        raise InputError(f"{name_of(file)}:{block[error.number][0]}: the text {error.what}") from error
+
+
+def _embedded(pretrained: Pretrained, block: Sequence[Line], pooling: str | None, truncate: bool) -> Floats:
     return pretrained.embed([text for _, text in block], pooling=pooling, truncate=truncate)

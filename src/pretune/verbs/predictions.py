@@ -11,7 +11,7 @@ from pretune.tasks.task import Task, changed, open_task
 from pretune.text.records import Record
 from pretune.verbs.console import say
 
-HEAD_TASKS = {"sequence": "classify", "token": "tag", "choice": "choose", "answer": "answer"}
+HEAD_TASKS = {"sequence": "classify", "token": "tag", "choice": "choose", "answer": "answer", "embedding": "similar"}
 
 
 def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:

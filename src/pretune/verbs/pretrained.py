@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import normalize as normal
 
 from pretune.checkpoint.bundle import Bundle
 from pretune.core.assemble import assemble
@@ -19,6 +20,7 @@ from pretune.core.errors import InputError, unknown
 from pretune.core.pack import cut_by_tokens, pack
 from pretune.core.stream import Batch, Example, Segments, Span, Targets
 from pretune.tasks.texts import cut_lengths
+from pretune.verbs.nearest import TopK
 from pretune.verbs.predictions import predict
 
 Text = str | tuple[str, str]
@@ -26,7 +28,9 @@ Floats = NDArray[np.float32]
 
 TOKENS_PER_BATCH = 4096
 POOLINGS = ("mean", "cls", "max")
-WHOLE_TEXT_HEADS = ("sequence", "choice", "next_sentence")
+WHOLE_TEXT_HEADS = ("sequence", "choice", "next_sentence", "sentence_order")
+
+ROWLESS_HEADS = ("crf", "siamese")
 
 
 class TextError(InputError):
@@ -81,10 +85,14 @@ class Pretrained:
 
     def logits(self, texts: Sequence[Text], head: str, *, truncate: bool = False) -> list[Floats]:
         """What a head gives: [tokens, vocabulary] for "lm", [tokens, classes] for "token", [classes] for heads that
-        read the text as a whole ("sequence", "choice", "next_sentence"). Raises InputError for a head the model
+        read the text as a whole ("sequence", "choice", "next_sentence"), its vector for "embedding". Raises InputError for a head the model
         does not have."""
         if head not in self.model.heads:
             raise unknown("head", head, self.model.heads)
+        if head == "embedding":
+            return list(self.embed(texts, truncate=truncate))
+        if head in ROWLESS_HEADS:
+            raise InputError(f"the {head} head reads no rows of a text: predict uses it")
         whole = head in WHOLE_TEXT_HEADS
         every_row = not whole or getattr(self.model.heads[head], "pooling", "row") != "row"
 
@@ -97,17 +105,58 @@ class Pretrained:
         examples = [_reading(example, head, every_row, whole) for example in self._examples(texts, truncate)]
         return self._map(examples, compute)
 
-    def embed(self, texts: Sequence[Text], pooling: str = "mean", *, truncate: bool = False) -> Floats:
-        """[n, hidden_size]: mean, maximum or first row ([CLS]) of the last layer, special tokens included."""
-        if pooling not in POOLINGS:
-            raise unknown("pooling", pooling, POOLINGS)
+    def embed(
+        self,
+        texts: Sequence[Text],
+        pooling: str | None = None,
+        *,
+        normalize: bool | None = None,
+        truncate: bool = False,
+    ) -> Floats:
+        """[n, hidden_size]: mean, maximum or first row ([CLS]) of the last layer, special tokens included.
+
+        pooling, normalize (to length 1): None for what the model was trained with, by `similar` or as its files for
+        sentence-transformers say; else mean, and vectors as they are. With a pooling that is
+        named, vectors are as they are unless `normalize` says otherwise. InputError where the files ask for more than pretune computes.
+        """
+        pooled_by, to_unit = self._pooling(pooling)
+        to_unit = to_unit if normalize is None else normalize
 
         def compute(batch: Batch) -> list[Tensor]:
             rows = torch.split(self.model.body(batch), batch.source.lengths_N.tolist())
-            return _as_given([_pool(hidden_PD, pooling) for hidden_PD in rows], batch)
+            pooled = [_pool(hidden_PD, pooled_by) for hidden_PD in rows]
+            return _as_given([normal(x_D, dim=-1) for x_D in pooled] if to_unit else pooled, batch)
 
         pooled = self._map(self._examples(texts, truncate), compute)
         return np.stack(pooled) if pooled else np.zeros((0, self.model.body.config.hidden_size), np.float32)
+
+    def _pooling(self, asked: str | None) -> tuple[str, bool]:
+        """What makes a text's vector, and whether it has length 1."""
+        if asked is not None:
+            if asked not in POOLINGS:
+                raise unknown("pooling", asked, POOLINGS)
+            return asked, False
+        if (head := self.bundle.vector_head) is not None:
+            return "cls" if head.pooling == "row" else head.pooling, head.normalize
+        if left_out := self.bundle.no_vector:
+            raise InputError(
+                f"{self.bundle.folder}: its vectors in sentence-transformers come from what pretune does not compute: "
+                f"{left_out}. For vectors without it, name the pooling: mean, cls or max"
+            )
+        return "mean", False
+
+    def search(
+        self, queries: Sequence[Text], texts: Sequence[Text], k: int = 10, *, truncate: bool = False
+    ) -> list[list[dict[str, Any]]]:
+        """For each query the k texts whose vectors have the highest cosine with its own, best first.
+
+        [{"number": of the text from 0, "text", "score": the cosine}, ...]. All texts are compared.
+        """
+        found = TopK(self.embed(queries, truncate=truncate), k)
+        found.add(self.embed(texts, truncate=truncate))
+        return [
+            [{"number": number, "text": texts[number], "score": score} for number, score in row] for row in found.rows()
+        ]
 
     def fill(self, text: str | Sequence[str], top_k: int = 5) -> list[Any]:
         """The most probable pieces for each [MASK]: [{"token", "score", "sequence"}, ...], best first.

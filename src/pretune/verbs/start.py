@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pretune.checkpoint.bundle import Bundle
+from pretune.families.family import WITHOUT_WEIGHTS, HeadSpec
 from pretune.families.layout import tensors_of
 from pretune.tasks.task import Task
 from pretune.verbs import records
@@ -54,7 +55,7 @@ def begin(
     origin, before = records.origin(model), _task_before(bundle)
     if head == "fresh":
         draw_heads(bundle, seed)
-    kept = tuple(spec.kind for spec in specs if not _fresh_of(bundle, spec.kind))
+    kept = tuple(spec.kind for spec in _with_weights(task) if not _fresh_of(bundle, spec.kind))
     if task.head in kept:
         task.take_up(bundle.model)
     lineage = [*_lineage(bundle), {"model": origin["name"], "sha256": origin["sha256"], "task": before}]
@@ -68,6 +69,10 @@ def draw_heads(bundle: Bundle, seed: int) -> None:
         bundle.model.heads[spec.kind] = bundle.family.head_of(spec, bundle.model.body, seed)
     heads = [name for name in tensors_of(bundle.model) if not name.startswith("body.")]
     bundle.manifest["fresh"] = list(dict.fromkeys([*bundle.fresh_weights, *heads]))
+
+
+def _with_weights(task: Task) -> list[HeadSpec]:
+    return [spec for spec in task.head_specs if spec.kind not in WITHOUT_WEIGHTS]
 
 
 def _fresh_of(bundle: Bundle, kind: str) -> list[str]:
@@ -85,13 +90,16 @@ def _lineage(bundle: Bundle) -> list[Any]:
 
 
 def _sentences(model: str, before: str | None, bundle: Bundle, task: Task, kept: tuple[str, ...]) -> tuple[str, ...]:
-    heads = ", ".join(spec.kind for spec in task.head_specs)
+    trained = _with_weights(task)
+    heads = ", ".join(spec.kind for spec in trained)
     was = f"{model} was fine-tuned for {before} before" if before else f"{model} has a head for this task"
-    if len(kept) == len(task.head_specs):
+    if not trained:
+        return (f"{was}: its body goes on training.",) if before else ()
+    if len(kept) == len(trained):
         return (f"{was}, with the same labels: its body and its {heads} head go on training (head=fresh: a new head).",)
     if before is None:
         return ()
     if kept:
-        fresh = ", ".join(spec.kind for spec in task.head_specs if spec.kind not in kept)
+        fresh = ", ".join(spec.kind for spec in trained if spec.kind not in kept)
         return (f"{was}: its body and its {', '.join(kept)} head go on training, {fresh} is fresh.",)
     return (f"{was}: its body goes on training, the {heads} head is fresh.",)

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ def tune(
         raise InputError(f"max_length={settings.max_length} is more than the model's {bundle.max_length}: lower it")
     if settings.patience is not None and valid is None:
         raise InputError("patience needs a validation file: give --valid")
+    if settings.adapt == "frozen" and not any(True for _ in bundle.model.heads.parameters()):
+        raise InputError(f"adapt=frozen trains heads alone, and that of {name} has no weights: use adapt=full")
     model = open_adaptation(settings.adapt)(bundle.model)
     parameters = count_parameters(model)
     task = task.suit(model)
@@ -78,9 +80,11 @@ def tune(
         task.check(valid)
         held_out = _source(bundle, task, valid, settings.max_length, labelled=False)
         watching.append(_evaluation(held_out, settings))
+    notes = _whole_steps(source, settings, processes) if task.compares_records else ()
     feed = make_feed([source], settings, rank=processes.rank, world=processes.world)
     where: dict[str, Any] = {"out": out, "device": device, "on_disk_full": on_disk_full, "processes": processes}
     report = fit(model, task, feed, settings, [*watching, *hooks], **where)
+    report = replace(report, notes=(*report.notes, *notes))
     task = task.finish(model)
     if valid is not None:  # of the model as it will be saved, so that `evaluate` repeats the figures
         task = task.choose_on(valid, lambda other: _predictions(bundle, other, valid, settings.max_length))
@@ -89,6 +93,24 @@ def tune(
     told = asdict(task)  # type: ignore[call-overload]
     bundle.manifest["task"] = {"name": name, "max_length": settings.max_length, "settings": told}
     return Tuned(bundle, task, report, parameters, source.num_truncated, source.num_empty, valid_scores)
+
+
+def _whole_steps(source: TaskSource, settings: FinetuneSettings, processes: Processes) -> tuple[str, ...]:
+    """What to know of a loss that compares the records of a step. InputError where a step might be worked off in
+    several micro-batches: each record would be compared with fewer others than was asked for, and with any number."""
+    share = -(-settings.batch_size // processes.world)
+    lengths = sorted((example.num_tokens for example in source.examples), reverse=True)
+    epochs, rest = divmod(share, len(lengths))
+    most = epochs * sum(lengths) + sum(lengths[:rest])
+    if most > settings.max_tokens_per_batch and share > 1:
+        raise InputError(
+            f"this loss compares the records of a step, so a step must stay whole: with batch_size="
+            f"{settings.batch_size} it may have {most:,} tokens, and max_tokens_per_batch is "
+            f"{settings.max_tokens_per_batch:,}. Set max_tokens_per_batch={most} (memory grows with it), or lower "
+            "batch_size or max_length"
+        )
+    among = "" if processes.world == 1 else f" on the same of {processes.world} processes"
+    return (f"each record was compared with the {share - 1} others of its step{among}; equal texts are no negatives",)
 
 
 def _source(
