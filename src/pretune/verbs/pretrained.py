@@ -85,8 +85,8 @@ class Pretrained:
 
     def logits(self, texts: Sequence[Text], head: str, *, truncate: bool = False) -> list[Floats]:
         """What a head gives: [tokens, vocabulary] for "lm", [tokens, classes] for "token", [classes] for heads that
-        read the text as a whole ("sequence", "choice", "next_sentence"), its vector for "embedding". Raises InputError for a head the model
-        does not have."""
+        read the text as a whole ("sequence", "choice", "next_sentence"), its vector for "embedding". Raises InputError
+        for a head that the model does not have, or that reads no rows."""
         if head not in self.model.heads:
             raise unknown("head", head, self.model.heads)
         if head == "embedding":
@@ -116,8 +116,8 @@ class Pretrained:
         """[n, hidden_size]: mean, maximum or first row ([CLS]) of the last layer, special tokens included.
 
         pooling, normalize (to length 1): None for what the model was trained with, by `similar` or as its files for
-        sentence-transformers say; else mean, and vectors as they are. With a pooling that is
-        named, vectors are as they are unless `normalize` says otherwise. InputError where the files ask for more than pretune computes.
+        sentence-transformers say; else mean, and vectors as they are. With a pooling that is named, vectors are as
+        they are unless `normalize` says otherwise. InputError where the files ask for more than pretune computes.
         """
         pooled_by, to_unit = self._pooling(pooling)
         to_unit = to_unit if normalize is None else normalize
