@@ -168,7 +168,11 @@ def test_bad_files_are_named(tmp_path):
     for name, text, message in [
         ("CoLA", "gj04\t1\t*\tgood\ngj04\t1\n", "bad.tsv:2: 2 columns where there are 4"),
         ("CoLA", "gj04\t7\t*\tgood\n", "bad.tsv:1: label '7' is none of 0, 1"),
-        ("RTE", "index\tsentence1\tlabel\n0\ta\tb\n", "bad.tsv:1: no column sentence2: expected the set as it is published"),
+        (
+            "RTE",
+            "index\tsentence1\tlabel\n0\ta\tb\n",
+            "bad.tsv:1: no column sentence2: expected the set as it is published",
+        ),
     ]:
         bad.write_text(text)
         with pytest.raises(InputError, match=message):
