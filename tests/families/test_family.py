@@ -39,7 +39,10 @@ def outputs(model, *kinds):
     template = open_family(model.body.family).template(SPECIAL)
     span = Span(np.arange(5, 12, dtype=np.int32), np.zeros(7, np.uint8))
     example = assemble(Segments([span, span]), template)
-    batch = pack([Example(example.source, predict={kind: Targets(at_MK=np.zeros((1, 1), int)) for kind in kinds})])
+    targets = {kind: Targets(at_MK=np.zeros((1, 1), int)) for kind in kinds}
+    if "span_boundary" in kinds:
+        targets["span_boundary"] = Targets(at_MK=np.array([[2, 6]]), given_M=np.array([1]))
+    batch = pack([Example(example.source, predict=targets)])
     with torch.no_grad():
         return model.eval()(batch.to("cpu"))
 
@@ -59,6 +62,8 @@ def test_presets_build_and_bodies_make_every_head(name):
     assert sizes == {
         "lm": (1, 50),
         "next_sentence": (1, 2),
+        "sentence_order": (1, 2),
+        "span_boundary": (1, 50),
         "sequence": (1, 3),
         "token": (1, 3),
         "choice": (1, 1),
@@ -82,7 +87,8 @@ def test_weights_follow_the_seed(name):
 def test_files_round_trip_with_every_head_at_once(name):
     """Heads whose names clash in Hugging Face's files stand under our own names."""
     embedding = HeadSpec("embedding", pooling="max", normalize=True)
-    family, model = small(name, LM, NEXT, TEXT, TAGS, HeadSpec("choice"), ANSWER, CRF, embedding, SIAMESE)
+    pretraining = (LM, NEXT, HeadSpec("sentence_order"), HeadSpec("span_boundary"))
+    family, model = small(name, *pretraining, TEXT, TAGS, HeadSpec("choice"), ANSWER, CRF, embedding, SIAMESE)
     torch.nn.init.normal_(model.heads["crf"].transitions)
     hf, weights = family.to_hf(model, [TEXT, TAGS, CRF, SIAMESE])
     assert hf["architectures"][0].endswith("ForSequenceClassification")
@@ -92,6 +98,8 @@ def test_files_round_trip_with_every_head_at_once(name):
     assert {(spec.kind, spec.labels) for spec in loaded.specs} == {
         ("lm", ()),
         ("next_sentence", ()),
+        ("sentence_order", ()),
+        ("span_boundary", ()),
         ("sequence", TEXT.labels),
         ("token", TAGS.labels),
         ("choice", ()),

@@ -14,17 +14,39 @@ from pretune.core.registry import entries, find
 from pretune.families.family import open_family
 from pretune.nn.model import Model
 from pretune.objectives.add import add
+from pretune.objectives.arrangements import OnlyArranges
+from pretune.objectives.document_sentences import document_sentences
+from pretune.objectives.full_sentences import full_sentences
 from pretune.objectives.mlm import mlm
 from pretune.objectives.next_sentence import next_sentence
+from pretune.objectives.sentence_order import sentence_order
+from pretune.objectives.span_boundary import span_boundary
+from pretune.objectives.span_mask import span_mask
+from pretune.objectives.whole_word import whole_word
 
 PACKAGE = "pretune.objectives"
 ARGUMENTS = {"add": (next_sentence(), mlm())}
 """What an entry is made with; the others with nothing, so that a new file is visited without a word here."""
-MADE = {name: find(PACKAGE, "objective", name)(*ARGUMENTS.get(name, ())) for name in entries(PACKAGE)} | {
+
+
+def made(name):
+    """An arrangement predicts nothing alone: it is visited with masked tokens."""
+    objective = find(PACKAGE, "objective", name)(*ARGUMENTS.get(name, ()))
+    return add(objective, mlm()) if isinstance(objective, OnlyArranges) else objective
+
+
+MADE = {name: made(name) for name in entries(PACKAGE)} | {
     "mlm static": mlm(copies=3),
     "mlm unigram": mlm(replacement="unigram", max_predictions=3),
+    "mlm n-grams, falling": mlm(0.3, final_masking_rate=0.15, ngram=3),
     "bert static": add(next_sentence(), mlm(copies=10)),
+    "albert": add(sentence_order(copies=2), mlm(ngram=3)),
+    "full sentences, whole words": add(full_sentences(), whole_word()),
+    "full sentences, spans": add(full_sentences(), span_boundary(copies=3)),
+    "document sentences, spans": add(document_sentences(), span_mask()),
 }
+TOKEN_HEADS = ("lm", "span_boundary")
+"""Heads whose gold is a token of the text."""
 MAX_LENGTH = 24
 
 
@@ -59,8 +81,8 @@ def same(a, b):
 
 
 def test_entries_are_the_objectives():
-    assert set(entries(PACKAGE)) >= {"mlm", "next-sentence", "add"}
-    assert not {"selectors", "rewriters", "arrangements", "draws", "sentence-units"} & set(entries(PACKAGE))
+    assert set(entries(PACKAGE)) >= {"mlm", "next-sentence", "add", "whole-word", "span-boundary", "full-sentences"}
+    assert not {"selectors", "rewriters", "arrangements", "draws", "sentence-units", "named"} & set(entries(PACKAGE))
     assert all(entries(PACKAGE).values())
 
 
@@ -162,30 +184,55 @@ def test_true_tokens_do_not_leak(objective, corpus, lab):
             return objective.corrupt(replace(plain, source=replace(plain.source, ids_T=ids_T)), told)
 
         one = corrupted(plain.source.ids_T)
-        if "lm" not in one.predict:
+        for head in set(TOKEN_HEADS) & set(one.predict):
+            tried += leaks_nothing(model, one, corrupted, plain.source.ids_T, head, lab)
+    assert tried > 8 or not set(TOKEN_HEADS) & set(objective.counts(pack([lab.example(objective, corpus, 0)])))
+
+
+def leaks_nothing(model, one, corrupted, true_T, head, lab):
+    """Looks at each prediction of a head whose token is hidden; returns how many there were."""
+    masked = one.predict["lm"].at_MK[:, 0]
+    tried = 0
+    for index, row in enumerate(rows_of_gold(one, head)):
+        if one.source.ids_T[row] == true_T[row]:
             continue
-        rows = one.predict["lm"].at_MK[:, 0]
-        for index, row in enumerate(rows):
-            if one.source.ids_T[row] == plain.source.ids_T[row]:
-                continue
-            ids_T = plain.source.ids_T.copy()
-            ids_T[row] = lab.FIRST + (ids_T[row] - lab.FIRST + 7) % 55
-            other = corrupted(ids_T)
-            assert other.predict["lm"].gold_M[index] == ids_T[row]
-            before, after = (outputs(objective, model, [example])["lm"][index] for example in (one, other))
-            assert np.array_equal(before, after)
-            seen = np.setdiff1d(np.flatnonzero(plain.source.ids_T >= lab.FIRST), rows)
-            if len(seen):
-                ids_T[seen[0]] = lab.FIRST + (ids_T[seen[0]] - lab.FIRST + 7) % 55
-                elsewhere = outputs(objective, model, [corrupted(ids_T)])["lm"][index]
-                assert abs(elsewhere - before).max() > 1e-4
-            tried += 1
-    assert tried > 8 or not any("lm" in lab.example(objective, corpus, n, MAX_LENGTH).predict for n in range(12))
+        ids_T = true_T.copy()
+        ids_T[row] = another(ids_T[row], lab)
+        other = corrupted(ids_T)
+        assert other.predict[head].gold_M[index] == ids_T[row]
+        before, after = (outputs_at(model, example, head)[index] for example in (one, other))
+        assert np.array_equal(before, after)
+        seen = np.setdiff1d(np.flatnonzero(true_T >= lab.FIRST), masked)
+        if len(seen):
+            ids_T[seen[0]] = another(ids_T[seen[0]], lab)
+            assert abs(outputs_at(model, corrupted(ids_T), head)[index] - before).max() > 1e-4
+        tried += 1
+    return tried
 
 
-@pytest.mark.parametrize("family", ["modern", "bert"])
-def test_overfits_one_batch(objective, corpus, lab, family):
+def another(token, lab):
+    return lab.FIRST + (token - lab.FIRST + 7) % 55
+
+
+def rows_of_gold(example, head):
+    """The row at which the token that a prediction should give stood."""
+    targets = example.predict[head]
+    return targets.at_MK[:, 0] if head == "lm" else targets.at_MK[:, 0] + 1 + targets.given_M
+
+
+def outputs_at(model, example, head):
+    return outputs(None, model, [example])[head]
+
+
+BOTH = [
+    (name, family) for family in ("modern", "bert") for name in MADE if family == "modern" or name in entries(PACKAGE)
+]
+
+
+@pytest.mark.parametrize("name, family", BOTH)
+def test_overfits_one_batch(corpus, lab, name, family):
     torch.manual_seed(0)
+    objective = MADE[name]
     batch = pack([lab.example(objective, corpus, number, MAX_LENGTH) for number in range(8)]).to("cpu")
     model = tiny_model(objective, family=family, size=64).eval()  # no dropout
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)

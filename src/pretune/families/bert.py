@@ -14,7 +14,7 @@ from torch import nn
 from pretune.core.assemble import Template
 from pretune.core.randomness import derive_seed
 from pretune.families.encoder import Encoder
-from pretune.families.family import HeadSpec, Kind
+from pretune.families.family import PRETRAINING, HeadSpec, Kind
 from pretune.families.layout import Layout, Part
 from pretune.families.settings import key, rate, read, write
 from pretune.families.weights import module, same
@@ -79,8 +79,9 @@ class Bert(Encoder):
     """The family `bert`.
 
     The pooler (dense, tanh) belongs to the body as `body.pooler`, attached when a head first needs it or a file has it:
-    "next_sentence", "sequence" and "choice" heads share it, as in BERT's files. No gradients while no head reads it.
-    Heads that pool all rows have a layer like it of their own; transformers has no class for them.
+    heads of pairs ("next_sentence", "sentence_order"), "sequence" and "choice" share it, as in BERT's files. No
+    gradients while no head reads it. Heads that pool all rows have a layer like it of their own; transformers has no
+    class for them.
     """
 
     name = "bert"
@@ -193,7 +194,7 @@ class Bert(Encoder):
             config.init,
             transform=POOLER if pools else None,
             pooling=pooling or "row",
-            dropout=0.0 if kind in ("next_sentence", "answer") else rate,
+            dropout=0.0 if kind in (*PRETRAINING, "answer") else rate,
             seed=seed,
         )
         if kind not in ("token", "answer") and not pools:

@@ -23,13 +23,13 @@ from pretune.families.weights import to_theirs
 from pretune.nn.body import Body
 from pretune.nn.config import TransformerConfig
 from pretune.nn.crf import CRF
-from pretune.nn.heads import ClassificationHead
+from pretune.nn.heads import ClassificationHead, SpanBoundaryHead
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
 from pretune.nn.siamese import EmbeddingHead, SiameseHead
 from pretune.nn.transformer import Transformer
 
-OUTPUTS: Mapping[Kind, int] = {"lm": 0, "next_sentence": 2, "choice": 1, "answer": 2}
+OUTPUTS: Mapping[Kind, int] = {"lm": 0, "next_sentence": 2, "sentence_order": 2, "choice": 1, "answer": 2}
 """Outputs of the kinds of heads whose labels nobody chooses; "lm" has those of the vocabulary."""
 
 
@@ -147,6 +147,8 @@ class Encoder(ABC):
             return CRF(int(num_labels or 0)).to(body.device)
         if known == "embedding":
             return EmbeddingHead(pooling or "mean", bool(normalize))  # type: ignore[arg-type]
+        if known == "span_boundary":
+            return SpanBoundaryHead(body, body.config.init, derive_seed(seed, kind)).to(body.device)
         if known == "siamese":
             size: int = body.config.hidden_size
             return SiameseHead(size, int(num_labels or 0), body.config.init, derive_seed(seed, kind)).to(body.device)
@@ -251,7 +253,7 @@ def _as_json(spec: HeadSpec) -> dict[str, Any]:
 
 
 def _specs_of(model: Model, specs: Sequence[HeadSpec]) -> dict[Kind, HeadSpec]:
-    """The spec of each head of a model, checked against it; "lm" and "next_sentence" need none."""
+    """The spec of each head of a model, checked against it; those of `PRETRAINING` need none."""
     given: dict[str, HeadSpec] = {spec.kind: spec for spec in specs}
     if stray := sorted(given.keys() - set(model.heads)):
         raise InputError(f"labels were given for {', '.join(stray)}, and the model has no such head")

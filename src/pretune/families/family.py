@@ -2,11 +2,13 @@
 
 A family is a set of presets, a way to build a body and its heads, a template, and a two-way map to Hugging Face's
 files. Heads are of these kinds: "lm" (the vocabulary, at rows of tokens), "next_sentence" (two classes of a pair: 0 it
-follows, 1 it does not, as in the original code), "sequence" (classes or a value of the whole text), "token" (classes of
-rows), "choice" (one score of the whole text: how well a choice goes with its context), "answer" (two scores of a row:
-that an answer starts there, that it ends there), "crf" (reads no rows: scores of a "token" head's labels beside each
-other; transformers has none), "embedding" (the vector of a text; it has no weights, and sentence-transformers keeps
-what it is), "siamese" (reads no rows: classes of two such vectors). A model's heads are named by their kind.
+follows, 1 it does not, as in the original code), "sentence_order" (two classes of a pair: 0 in order, 1 swapped),
+"span_boundary" (the vocabulary, at the two rows outside a masked span; for pre-training only), "sequence" (classes or a
+value of the whole text), "token" (classes of rows), "choice" (one score of the whole text: how well a choice goes with
+its context), "answer" (two scores of a row: that an answer starts there, that it ends there), "crf" (reads no rows:
+scores of a "token" head's labels beside each other; transformers has none), "embedding" (the vector of a text; it has
+no weights, and sentence-transformers keeps what it is), "siamese" (reads no rows: classes of two such vectors). A
+model's heads are named by their kind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +25,22 @@ from pretune.nn.config import TransformerConfig
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
 
-Kind = Literal["lm", "next_sentence", "sequence", "token", "choice", "answer", "crf", "embedding", "siamese"]
+Kind = Literal[
+    "lm",
+    "next_sentence",
+    "sequence",
+    "token",
+    "choice",
+    "answer",
+    "crf",
+    "embedding",
+    "siamese",
+    "sentence_order",
+    "span_boundary",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PRETRAINING: tuple[Kind, ...] = ("lm", "next_sentence", "sentence_order", "span_boundary")
+"""Kinds of heads that pre-training objectives read: they have no labels and no settings."""
 LABELLED: tuple[Kind, ...] = ("sequence", "token", "crf", "siamese")
 """Kinds of heads whose outputs have names that somebody chooses."""
 WITHOUT_WEIGHTS: tuple[Kind, ...] = ("embedding",)
@@ -38,7 +54,7 @@ PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 class HeadSpec:
     """A head as a request and as a record.
 
-    labels: the classes' names in order, or one name for a value; "lm" and "next_sentence" have none.
+    labels: the classes' names in order, or one name for a value; those of `PRETRAINING` have none.
     pooling: of "sequence" and "choice"; None: the family's default. With one that the family's files do not know the
     head is saved under our own names, and transformers opens the rest. Of "embedding"; None: mean, as its paper has it.
     dropout: before the last linear map; None: the family's default.
@@ -76,7 +92,7 @@ class HeadSpec:
     @property
     def has_settings(self) -> bool:
         """Whether files say how its kind pools and drops out."""
-        return self.kind not in ("lm", "next_sentence", "crf", "embedding", "siamese")
+        return self.kind not in (*PRETRAINING, "crf", "embedding", "siamese")
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,7 +109,7 @@ def class_kinds(layout: Layout, architectures: Sequence[str]) -> tuple[Kind, ...
 def choose_class(layout: Layout, kinds: Sequence[Kind]) -> tuple[str, list[Kind]]:
     """The class that opens a file with heads of these kinds, and which of them can keep the family's names."""
     exact = [end for end, of in layout.architectures.items() if set(of) == set(kinds)]
-    order: tuple[Kind, ...] = ("sequence", "token", "choice", "answer", "lm", "next_sentence")
+    order: tuple[Kind, ...] = ("sequence", "token", "choice", "answer", "lm", "next_sentence", "sentence_order")
     first = next((kind for kind in order if kind in kinds and kind in layout.heads), None)
     if exact:
         end = exact[0]

@@ -83,8 +83,9 @@ class Modern(Encoder):
     """The family `modern`. Intermediate sizes are two thirds of BERT's, to the nearest multiple of 64, so that a size
     has about as many parameters as BERT's of that name; base is the published one. Heads of 64.
 
-    transformers has no next-sentence head for ModernBERT: ours is a prediction head and two classes at the summary row,
-    kept in the file under `pretune.next_sentence.`, which transformers reports as unexpected and leaves out.
+    transformers has no next-sentence or sentence-order head for ModernBERT: ours is a prediction head and two classes
+    at the summary row, kept in the file under `pretune.next_sentence.` (or `pretune.sentence_order.`), which
+    transformers reports as unexpected and leaves out.
     """
 
     name = "modern"

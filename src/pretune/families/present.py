@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pretune.core.errors import InputError
 from pretune.families import layout as files
-from pretune.families.family import KINDS, WITHOUT_WEIGHTS, HeadSpec, Kind
+from pretune.families.family import KINDS, PRETRAINING, WITHOUT_WEIGHTS, HeadSpec, Kind
 from pretune.families.labels import read_labels, read_problem
 from pretune.families.layout import GENERIC_HEADS, OWN, Layout
 from pretune.families.settings import rate
@@ -46,7 +46,7 @@ def heads_in(
     kinds = files.native_kinds(layout, architectures, file)
     if all_wanted:
         _refuse_other_heads(layout, architectures, kinds, file)
-    there = [kind for kind in kinds if kind in ("lm", "next_sentence") or _output_map(layout, kind) in file]
+    there = [kind for kind in kinds if kind in PRETRAINING or _output_map(layout, kind) in file]
     specs = [_spec(kind, hf, file) for kind in there]
     own = [kind for kind in KINDS if any(name.startswith(f"{OWN}{kind}.") for name in file)]
     own += [kind for kind in WITHOUT_WEIGHTS if kind in told_heads(hf) and kind not in own]
@@ -85,7 +85,7 @@ def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> Hea
 
 
 def _spec(kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> HeadSpec:
-    if kind in ("lm", "next_sentence", "choice", "answer"):
+    if kind in (*PRETRAINING, "choice", "answer"):
         return HeadSpec(kind)
     shape = file["classifier.weight"].shape
     if len(shape) != 2 or not shape[0]:
@@ -121,7 +121,7 @@ def _refuse_other_heads(
         raise _unread_class(layout, architectures)
     for kind in kinds:
         name = _output_map(layout, kind)
-        if kind not in ("lm", "next_sentence") and name not in file:
+        if kind not in PRETRAINING and name not in file:
             raise InputError(f"the weights lack {name}, and {', '.join(architectures)} has a {kind} head")
 
 

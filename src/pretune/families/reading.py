@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pretune.core.errors import InputError
 from pretune.families import layout as files
-from pretune.families.family import HeadSpec
+from pretune.families.family import PRETRAINING, HeadSpec
 from pretune.families.layout import GENERIC_HEADS, OWN, Layout, Part
 from pretune.families.present import Present
 from pretune.families.weights import Rule, names_read, to_ours
@@ -76,7 +76,7 @@ def _head_parts(
 ) -> list[tuple[Part, bool]]:
     """A head's parts, and whether to read each: an output map is read where the file's labels are the wanted ones."""
     of_file = next((each for each in present if each.spec.kind == spec.kind), None)
-    fits = spec.kind in ("lm", "next_sentence") or (of_file is not None and of_file.fits(spec))
+    fits = spec.kind in PRETRAINING or (of_file is not None and of_file.fits(spec))
     if files.is_native(layout, spec) and not (fits and of_file is not None and of_file.is_own):
         parts = layout.heads[spec.kind]
     else:

@@ -1,16 +1,18 @@
 """Heads read rows: each is called `head(hidden_MKD, targets)` and gives one output for each of the M predictions.
 
-Dimensions: M predictions, K rows a prediction reads (1 here), U texts, D hidden size, V vocabulary, C classes.
+Dimensions: M predictions, K rows a prediction reads (1; of a span boundary 2), U texts, D hidden size, V vocabulary,
+C classes.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretune.core.stream import Targets
 from pretune.nn.body import Body
-from pretune.nn.config import HeadTransform, Init, LMHead
+from pretune.nn.config import HeadTransform, Init, LMHead, Norm
 from pretune.nn.feed_forward import ACTIVATIONS
-from pretune.nn.initial import Linear, initialise
+from pretune.nn.initial import Embedding, Linear, initialise
 from pretune.nn.norms import make_norm
 from pretune.nn.pooling import AttentionPooling, Pooling, group_max, group_mean, last_max_mean, texts_of
 
@@ -50,6 +52,34 @@ class MaskedLMHead(nn.Module):
     def forward(self, hidden_MKD: Tensor, targets: Targets) -> Tensor:
         x_MD = one_row(hidden_MKD)
         return self.decoder(x_MD if self.transform is None else self.transform(x_MD))  # type: ignore[no-any-return]
+
+
+class SpanBoundaryHead(nn.Module):
+    """Logits of a span's token, [M, V], from the two rows outside the span and the token's place in it, `given_M`.
+
+    Joshi et al. 2020 ("SpanBERT"), section 3.2: position embeddings of 200, two layers with GELU and LayerNorm; the
+    output matrix is the token embedding's, with a bias of its own (facebookresearch/SpanBERT, pair_bert.py).
+    """
+
+    def __init__(
+        self, body: Body, init: Init, seed: int = 0, num_positions: int = 20, position_size: int = 200
+    ) -> None:
+        super().__init__()
+        vocab_size, hidden_size = body.token_embedding.weight.shape
+        layer = HeadTransform("gelu", bias=True, norm=Norm("layer", eps=1e-12))
+        self.position = Embedding(num_positions, position_size)
+        self.first = Transform(hidden_size, layer, 2 * hidden_size + position_size)
+        self.second = Transform(hidden_size, layer)
+        self.decoder = Linear(hidden_size, vocab_size)
+        self.decoder.weight = body.token_embedding.weight
+        initialise(self, init, seed, keep=body)
+
+    def forward(self, hidden_MKD: Tensor, targets: Targets) -> Tensor:
+        if hidden_MKD.shape[1] != 2 or targets.given_M is None:
+            raise ValueError("this head reads two rows a prediction, the ones outside a span, and a place in the span")
+        place_MP = F.embedding(targets.given_M, self.position.weight)
+        x_MX = torch.cat([hidden_MKD.flatten(1), place_MP.to(hidden_MKD.dtype)], dim=1)
+        return self.decoder(self.second(self.first(x_MX)))  # type: ignore[no-any-return]
 
 
 class ClassificationHead(nn.Module):

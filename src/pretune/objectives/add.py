@@ -14,6 +14,7 @@ from pretune.core.errors import InputError
 from pretune.core.loss import Loss
 from pretune.core.protocols import Context, Objective, TokenStore
 from pretune.core.stream import Batch, Example, Segments
+from pretune.objectives.arrangements import OnlyArranges
 
 T = TypeVar("T")
 
@@ -80,8 +81,10 @@ def _merge(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
 def add(*objectives: Objective) -> Added:
     """Objectives as one. The first cuts the samples; the others must be able to work on what it cuts.
 
+    An arrangement such as `full_sentences()` may stand first.
     copies: what one of them has holds for all, since masks over spans that are cut anew would not repeat (the original
-    code repeats whole samples). Raises InputError without objectives, and where they have different copies.
+    code repeats whole samples). Raises InputError without objectives, where an arrangement is not the first, and where
+    they have different copies.
 
     >>> import numpy as np
     >>> from pretune.core.assemble import Template, assemble
@@ -101,6 +104,9 @@ def add(*objectives: Objective) -> Added:
     """
     if not objectives:
         raise InputError("add needs at least one objective")
+    for part in objectives[1:]:
+        if isinstance(part, OnlyArranges):
+            raise InputError(f"{type(part).__name__} arranges the sample: name it first")
     copies: set[Any] = {getattr(objective, "copies", None) for objective in objectives} - {None}
     if len(copies) > 1:
         raise InputError(f"the added objectives have different copies, {sorted(copies)}: give all the same")

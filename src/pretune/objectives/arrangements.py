@@ -5,14 +5,16 @@ The numbers of a document's first places are a cumulative table [D + 1], so a pl
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from pretune.core.errors import InputError
+from pretune.core.loss import Loss
 from pretune.core.protocols import Context, TokenStore
-from pretune.core.stream import Segments, Span
+from pretune.core.stream import Batch, Example, Segments, Span
 
 MIN_TOKENS = 2
 """A place has at least so many tokens: one token alone has no context to be predicted from."""
@@ -28,8 +30,24 @@ class Arrangement(Protocol):
     def arrange(self, corpus: TokenStore, number: int, context: Context) -> Segments: ...
 
 
+class OnlyArranges:
+    """Makes an arrangement an objective to name first in `add`: it corrupts and predicts nothing."""
+
+    def corrupt(self, example: Example, context: Context) -> Example:
+        return example
+
+    def heads(self, body: Any) -> dict[str, nn.Module]:
+        return {}
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        return {}
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, Loss]:
+        return {}
+
+
 @dataclass(frozen=True)
-class Contiguous:
+class Contiguous(OnlyArranges):
     """Documents cut from their start into pieces of `max_length` less the special tokens; no piece crosses a border.
 
     The rest of a document is a piece too (packed, it costs no padding) unless it has fewer than MIN_TOKENS tokens.

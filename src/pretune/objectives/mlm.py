@@ -1,6 +1,8 @@
 """Masked tokens: some positions are hidden, swapped or kept, and the model says what stood there.
 
-Devlin et al. 2019, section 3.1 and appendix A.1. Masks are drawn anew in every epoch (Liu et al. 2019, section 4.1), or
+Devlin et al. 2019, section 3.1 and appendix A.1. `ngram`: n-grams of whole words (Lan et al. 2020, section 3.1; of the
+same words `whole_word` is the case n = 1). `final_masking_rate`: a rate that changes over the run (`selectors.Budget`).
+Masks are drawn anew in every epoch (Liu et al. 2019, section 4.1), or
 with `copies` repeat, as in the original code. Deviations: see `selectors.Exactly` (what 15 % counts) and
 `rewriters.MaskRandomKeep` (no special tokens). Text is cut as `arrangements.Contiguous` says.
 """
@@ -18,7 +20,8 @@ from pretune.core.stream import Batch, Example, Segments, Targets
 from pretune.objectives.arrangements import Arrangement, Contiguous
 from pretune.objectives.draws import check_copies, generator
 from pretune.objectives.rewriters import Replacement, Rewriter, mask_random_keep
-from pretune.objectives.selectors import Selector, exactly, maskable
+from pretune.objectives.selectors import Selector, budget, exactly, maskable
+from pretune.objectives.word_spans import WordSpans, ngram_lengths
 
 HEAD = "lm"
 
@@ -44,7 +47,7 @@ class MaskedLM:
             raise InputError(f"two objectives predict with the head {HEAD!r}: leave one out")
         rng = generator(context, self.copies, HEAD)
         source = example.source
-        rows_M = self.select(source, maskable(source, context.vocab), rng)
+        rows_M = self.select(source, maskable(source, context.vocab), rng, context.progress)
         targets = Targets(rows_M[:, None], source.ids_T[rows_M], np.ones(len(rows_M), np.float32))
         rewritten = replace(source, ids_T=self.rewrite(source.ids_T, rows_M, context.vocab, rng))
         return replace(example, source=rewritten, predict={**example.predict, HEAD: targets})
@@ -66,13 +69,17 @@ def mlm(
     replacement: Replacement = "uniform",
     copies: int | None = None,
     max_predictions: int | None = None,
+    final_masking_rate: float | None = None,
+    ngram: int | None = None,
 ) -> MaskedLM:
     """Masked tokens as an objective.
 
-    masking_rate: share of the ordinary tokens that are predicted. mask, random: shares of these that become [MASK] and
-    a random token; the rest stays. replacement: random tokens uniform over ordinary ids, or by unigram frequency.
-    copies: None, new masks each epoch; 10, static masks that repeat after ten epochs, as the original code has them.
-    max_predictions: at most so many in a sample (the original code: 20 at length 128). InputError for a wrong setting.
+    masking_rate: share of the ordinary tokens that are predicted; final_masking_rate: at the end of the run, with a
+    straight line to it; none: no change. ngram: n-grams of 1 to so many whole words, not single tokens.
+    mask, random: shares of these that become [MASK] and a random token; the rest stays. replacement: random tokens
+    uniform over ordinary ids, or by unigram frequency. copies: None, new masks each epoch; 10, static masks that repeat
+    after ten epochs, as the original code has them. max_predictions: at most so many in a sample (the original code: 20
+    at length 128). InputError for a wrong setting.
 
     Of six tokens, 5 becomes a random one, 6 stays and 8 is masked; these three are predicted:
 
@@ -87,4 +94,8 @@ def mlm(
     (array([2, 3, 5]), array([5, 6, 8]))
     """
     check_copies(copies)
-    return MaskedLM(exactly(masking_rate, max_predictions), mask_random_keep(mask, random, replacement), copies)
+    rewrite = mask_random_keep(mask, random, replacement)
+    if ngram is None:
+        return MaskedLM(exactly(masking_rate, max_predictions, final_masking_rate), rewrite, copies)
+    words = WordSpans(budget(masking_rate, final_masking_rate, max_predictions), ngram_lengths(ngram))
+    return MaskedLM(words, rewrite, copies)

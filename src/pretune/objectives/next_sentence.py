@@ -14,23 +14,19 @@ random span starts inside a sentence too, where the code makes every such pair r
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from pretune.core.errors import InputError
 from pretune.core.loss import Loss, cross_entropy, weight_sum
-from pretune.core.marks import WORD_START
 from pretune.core.protocols import Context, TokenStore
 from pretune.core.stream import Batch, Example, Segments
-from pretune.objectives.arrangements import MIN_TOKENS, check_number, room_of, some_places, span
+from pretune.objectives.arrangements import MIN_TOKENS, room_of, some_places, span
 from pretune.objectives.draws import check_copies, generator
+from pretune.objectives.sentence_pairs import Place, check_short_rate, cut_pair, truncate, word_inside
 from pretune.objectives.sentence_units import Units, units
 
 HEAD = "next_sentence"
 IS_NEXT, IS_RANDOM = 0, 1
-
-Place = tuple[int, int]
-"""Tokens [start, end) of the corpus."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +44,13 @@ class NextSentence:
         """Two spans and their label. Raises IndexError for a number the corpus does not have."""
         room = room_of(context.max_length, context.num_special[1])
         found = _units(corpus, room)
-        check_number(number, len(found.places))
         rng = generator(context, self.copies, HEAD)
         label_u, short_u, length_u, cut_u, *other_u = rng.random(7).tolist()
-        first, end = found.places[number].tolist()
-        target = MIN_TOKENS + int(length_u * (room - MIN_TOKENS + 1)) if short_u < self.short_rate else room
-        end = found.reach(first, target, end)
-        start, stop = int(found.starts[first]), int(found.starts[end])
-        whole = end - first > 1
-        if whole:
-            border = int(found.starts[first + 1 + int(cut_u * (end - first - 1))])
-        else:
-            border = _word_inside(corpus, (start, stop), cut_u)
-        a, b, label = (start, border), (border, stop), IS_NEXT
+        pair = cut_pair(corpus, found, number, room, self.short_rate, (short_u, length_u, cut_u))
+        a, b, label = pair.first, pair.second, IS_NEXT
         if label_u >= 0.5:
-            b, label = _elsewhere(corpus, found, start, target - (border - start), whole, other_u), IS_RANDOM
+            left = pair.target - (a[1] - a[0])
+            b, label = _elsewhere(corpus, found, a[0], left, pair.whole, other_u), IS_RANDOM
         a, b = truncate(a, b, room, rng)
         return Segments([span(corpus, *a), span(corpus, *b)], {HEAD: label})
 
@@ -107,36 +95,7 @@ def _elsewhere(
     first, limit = int(found.of_document[document]), int(found.of_document[document + 1])
     unit = first + int(unit_u * (limit - first))
     begin, end = int(found.starts[unit]), int(found.starts[found.reach(unit, max(num_tokens, 1), limit)])
-    return (begin if whole else _word_inside(corpus, (begin, int(found.starts[unit + 1])), word_u)), end
-
-
-def _word_inside(corpus: TokenStore, place: Place, uniform: float) -> int:
-    """A random word start strictly inside a place, or a random token if it is one word, or its start if one token."""
-    start, end = place
-    if end - start < 2:
-        return start
-    inside = np.flatnonzero(corpus.marks(start + 1, end) & WORD_START)
-    if not len(inside):
-        return start + 1 + int(uniform * (end - start - 1))
-    return start + 1 + int(inside[int(uniform * len(inside))])
-
-
-def truncate(a: Place, b: Place, room: int, rng: np.random.Generator) -> tuple[Place, Place]:
-    """Both spans cut to `room` tokens together: tokens go one by one from the longer span (the second if they are as
-    long), from its front or back with equal chance; counted at once, with the same distribution.
-
-    >>> truncate((0, 9), (20, 23), 8, np.random.default_rng(0))
-    ((2, 7), (20, 23))
-    """
-    len_a, len_b = a[1] - a[0], b[1] - b[0]
-    excess = len_a + len_b - room
-    if excess <= 0:
-        return a, b
-    alone = min(excess, abs(len_a - len_b))
-    from_a = (alone if len_a > len_b else 0) + (excess - alone) // 2
-    from_b = excess - from_a
-    front_a, front_b = (int(rng.binomial(count, 0.5)) if count else 0 for count in (from_a, from_b))
-    return (a[0] + front_a, a[1] - (from_a - front_a)), (b[0] + front_b, b[1] - (from_b - front_b))
+    return (begin if whole else word_inside(corpus, (begin, int(found.starts[unit + 1])), word_u)), end
 
 
 def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSentence:
@@ -147,6 +106,8 @@ def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSen
 
     Two documents, 4 5 | 6 7 and 8 9; the sample is the first, cut at its sentences:
 
+    >>> import numpy as np
+    >>> from pretune.core.marks import WORD_START
     >>> from pretune.core.vocab import Vocab
     >>> class Memory:
     ...     num_documents, num_tokens, ids_T = 2, 6, np.array([4, 5, 6, 7, 8, 9], np.int32)
@@ -161,7 +122,6 @@ def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSen
     [[4, 5], [8, 9]] {'next_sentence': 1}
     [[4, 5], [6, 7]] {'next_sentence': 0}
     """
-    if not 0 <= short_rate <= 1:
-        raise InputError(f"short_rate is {short_rate}: it must be a share from 0 to 1")
+    check_short_rate(short_rate)
     check_copies(copies)
     return NextSentence(short_rate, copies)

@@ -36,18 +36,20 @@ class Units:
 def units(corpus: TokenStore, room: int) -> Units:
     """The units of a corpus for a room of so many tokens, from its tables: computed once."""
     return Units(
-        _starts(corpus, room),
-        _of_document(corpus, room),
+        unit_starts(corpus, room),
+        of_document(corpus, room),
         corpus.table(f"units-{room}-places-{MIN_TOKENS}", lambda corpus: _make_places(corpus, room)).reshape(-1, 2),
         corpus.table(f"documents-of-{MIN_TOKENS}", _make_documents),
     )
 
 
-def _starts(corpus: TokenStore, room: int) -> Places:
+def unit_starts(corpus: TokenStore, room: int) -> Places:
+    """[U + 1] token places of the units of a corpus."""
     return corpus.table(f"units-{room}", lambda corpus: _make_starts(corpus, room))
 
 
-def _of_document(corpus: TokenStore, room: int) -> Places:
+def of_document(corpus: TokenStore, room: int) -> Places:
+    """[D + 1] the first unit of each document."""
     return corpus.table(f"units-{room}-documents", lambda corpus: _make_of_document(corpus, room))
 
 
@@ -63,17 +65,17 @@ def _make_starts(corpus: TokenStore, room: int) -> Iterator[Places]:
 
 
 def _make_of_document(corpus: TokenStore, room: int) -> Iterator[Places]:
-    unit_starts, document_starts = _starts(corpus, room)[:-1], corpus.document_starts
+    starts, document_starts = unit_starts(corpus, room)[:-1], corpus.document_starts
     for at in range(0, len(document_starts), CHUNK):
-        yield np.searchsorted(unit_starts, document_starts[at : at + CHUNK]).astype(np.int64)
+        yield np.searchsorted(starts, document_starts[at : at + CHUNK]).astype(np.int64)
 
 
 def _make_places(corpus: TokenStore, room: int) -> Iterator[Places]:
-    starts, of_document = _starts(corpus, room), _of_document(corpus, room)
+    starts, documents = unit_starts(corpus, room), of_document(corpus, room)
     unit, num_units = 0, len(starts) - 1
     for at in range(0, num_units, CHUNK):
         units_U = np.arange(at, min(at + CHUNK, num_units))
-        limit_U = of_document[np.searchsorted(of_document, units_U, "right")]
+        limit_U = documents[np.searchsorted(documents, units_U, "right")]
         ends_U = np.minimum(np.searchsorted(starts, starts[units_U] + room), limit_U)
         following, firsts = memoryview(ends_U.data), []
         while unit < at + len(units_U):

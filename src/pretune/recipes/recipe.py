@@ -13,6 +13,7 @@ from pretune.core.config import called, merge
 from pretune.core.errors import unknown
 from pretune.core.protocols import Objective
 from pretune.core.registry import entries, find
+from pretune.objectives.named import open_objective
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Recipe:
         return merge(self.settings, self.by_size.get(size, {}))
 
     def make_objective(self, arguments: Mapping[str, Any]) -> Objective:
-        """The objective with these `objective.*` settings. Raises InputError for one it does not have."""
+        """The objective with these `objective.*` settings; `name` puts another in its place, with its own defaults
+        (`objectives/named.py`). Raises InputError for a setting it does not have."""
+        if arguments.get("name") is not None:
+            return open_objective(str(arguments["name"]), {key: arguments[key] for key in arguments if key != "name"})
         known = inspect.signature(self.objective).parameters
         for name in arguments:
             if name not in known:

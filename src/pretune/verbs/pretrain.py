@@ -24,6 +24,7 @@ from pretune.core.protocols import Objective
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec
+from pretune.objectives.arrangements import OnlyArranges
 from pretune.recipes.recipe import Recipe, open_recipe
 from pretune.train import distribute
 from pretune.train.distribute import Processes
@@ -177,6 +178,8 @@ def start_model(
 
     Raises InputError where the model to start from has another tokenizer than the corpus.
     """
+    if isinstance(objective, OnlyArranges):
+        raise InputError("this objective only arranges: add one that predicts, objective.name=full_sentences+mlm")
     if init is None:
         bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=settings.model, seed=settings.seed)
         bundle = bundle.with_heads(objective.heads(bundle.model.body))
