@@ -182,8 +182,11 @@ def sts_files(folder, rows=16):
     both = "".join(f"{a}\t{b}\n" for a, b in pairs)
     write(folder / "test-gold" / "STS.input.MSRpar.txt", both)
     write(folder / "test-gold" / "STS.gs.MSRpar.txt", "".join(f"{n}.5\n" for n in range(6)))
-    write(folder / "STS16-en-test" / "STS2016.input.headlines.txt", both.replace("\n", "\tsource\tsource\n"))
-    write(folder / "STS16-en-test" / "STS2016.gs.headlines.txt", "1\n\n3\n\n\n5\n")
+    write(
+        folder / "sts2016-english-with-gs-v1.0" / "STS2016.input.headlines.txt",
+        both.replace("\n", "\tsource\tsource\n"),
+    )
+    write(folder / "sts2016-english-with-gs-v1.0" / "STS2016.gs.headlines.txt", "1\n\n3\n\n\n5\n")
     return folder
 
 

@@ -1,6 +1,8 @@
 """Files as they are published become records; what differs from that is named with its line. Answers for scorers."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,6 +70,8 @@ def test_sts_years(tmp_path):
         "0.5",
         "1.5",
     ]
+    (tmp_path / "test-gold").rename(tmp_path / "STS12-en-test")  # as SentEval calls it
+    assert list(labelled_files(twelve, tmp_path)) == ["MSRpar"]
     path = labelled_files(sixteen, tmp_path)["headlines"]
     rows = sixteen.layout.read(path, "scored")
     assert [(row.line, row["label"]) for row in rows] == [(1, "1"), (3, "3"), (6, "5")]  # those that were scored
@@ -144,3 +148,21 @@ def test_an_interval_ends_where_its_metric_does():
     assert cut_to(wide, *limits("matthews")) == Interval(0.9, -0.4, 1.0)
     assert cut_to(Interval(-1.0, -1.2, -1.1), *limits("pearson")) == Interval(-1.0, -1.0, -1.0)
     assert cut_to(Interval(0.5, 0.4, 0.6), 0.0, 1.0) == Interval(0.5, 0.4, 0.6)
+
+
+DATA = Path(os.environ.get("PRETUNE_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the data folder, at ../shared/data or PRETUNE_DATA")
+@pytest.mark.parametrize(
+    ("part", "file", "number"),
+    [
+        ("SQuAD-1.1", "squad_v1.1/dev-v1.1.json", 10_570),
+        ("SQuAD-2.0", "squad_v2.0/dev-v2.0.json.gz", 11_873),
+        ("STS-B", "stsb/test.tsv", 1_379),
+    ],
+)
+def test_real_files(part, file, number):
+    """Those of the data folder that are in their published layout, or in our own columns."""
+    assert len(PARTS[part].layout.read(DATA / file, "scored")) == number

@@ -167,7 +167,7 @@ def cut_to(interval: Interval, least: float, most: float) -> Interval:
 
 
 def average(suite: Suite, scored: Sequence[Scored]) -> tuple[float | None, str]:
-    """The mean over the counted parts of the mean of their files' and metrics' medians, and over how many it is."""
+    """The mean over the counted parts of the mean of their files' and metrics' medians, and what it is of, in words."""
     if not suite.has_average:
         return None, f"the parts of {suite.name} are scored apart: there is no average"
     parts: dict[str, list[float]] = {}
@@ -176,6 +176,11 @@ def average(suite: Suite, scored: Sequence[Scored]) -> tuple[float | None, str]:
             medians = [median(one.scores[metric] for one in runs) for metric in runs[0].part.metrics]
             parts.setdefault(part, []).append(fmean(medians))
     mean, total = fmean(fmean(files) for files in parts.values()), len(suite.counted)
+    if total == 1:
+        return (
+            mean,
+            f"the score of {suite.name} is that of {suite.counted[0].name}, the mean of its metrics: {mean:.4f}",
+        )
     if len(parts) < total:
         return mean, f"average over {len(parts)} of the {total} parts, which is not {suite.name}'s: {mean:.4f}"
     aside = [part.name for part in suite.parts if not part.is_counted]

@@ -41,7 +41,7 @@ def _benchmark(part: str) -> Names:
 
 def _years() -> Iterator[Part]:
     for year, (folder, archive, sets) in YEARS.items():
-        begins = (f"{folder}/STS", f"{folder}/STS20{year}", f"STS{year}-en-test/STS", f"STS{year}-en-test/STS20{year}")
+        begins = (f"{folder}/STS2016" if year == "16" else f"{folder}/STS", f"STS{year}-en-test/STS")
         yield Part(
             f"STS{year}",
             "regress",

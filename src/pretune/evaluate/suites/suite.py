@@ -15,6 +15,8 @@ from pretune.tasks.task import Prediction
 from pretune.text.records import Record
 
 ENDINGS = ("", ".gz", ".zst")
+FEW = 3
+"""Where more files than this are missing, each is called by its first name alone."""
 Names = tuple[str, ...]
 """Names of one file under the data directory, tried in order, plain or compressed; `*` stands for anything."""
 Metric = Callable[[Sequence[Prediction], Sequence[Record]], Items]
@@ -105,8 +107,9 @@ def submitted_files(part: Part, data: Path) -> dict[str, Path]:
 def missing(part: Part, data: Path) -> str | None:
     """Says which of the part's labelled files are not there and where they are published; None where all are."""
     files = [names for names in (part.train, *part.scored.values(), part.valid) if names]
-    gaps = [" or ".join(str(data / name) for name in names) for names in files if find(data, names) is None]
-    return f"{part.name}: no {', '.join(gaps)}; published at {part.published}" if gaps else None
+    gaps = [names for names in files if find(data, names) is None]
+    shown = [" or ".join(str(data / name) for name in names[: 1 if len(gaps) > FEW else None]) for names in gaps]
+    return f"{part.name}: no {', '.join(shown)}; published at {part.published}" if gaps else None
 
 
 def runnable(suite: Suite, data: Path) -> tuple[list[Part], list[str]]:
