@@ -48,7 +48,8 @@ def test_pairs(files):
 def test_marked_words(files):
     found = first(files, "WiC")
     assert found["text"].startswith('A "run" of ') and found["text_b"].startswith('They "ran" ')
-    assert first(files, "WSC")["text"].startswith("* Mark * told Pete that # he #, ")
+    found = first(files, "WSC")
+    assert found["text"].startswith("* Mark * told Pete that # he #, ") and found["text_b"] == "he refers to Mark"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,9 @@ def test_marked_words(files):
 def test_spans_of_wsc(text, spans, expected):
     target = dict(zip(("span1_text", "span1_index", "span2_text", "span2_index"), spans, strict=True))
     row = Record({"text": text, "target": target, "idx": 0, "label": True})
-    assert PARTS["WSC"].layout.convert(row, "train")[0]["text"] == expected
+    (found,) = PARTS["WSC"].layout.convert(row, "train")
+    assert found["text"] == expected
+    assert found["text_b"].lower() == f"{spans[2]} refers to {spans[0]}".lower()
 
 
 def test_multirc_is_a_pair_an_answer(files):

@@ -104,7 +104,7 @@ superglue = Suite(
         ),
         _part("RTE", "pair", records.pairs("premise", "hypothesis", ENTAILMENT), settings=LONG),
         _part("WiC", "pair", records.wic),
-        _part("WSC", "classify", records.wsc, capitals, settings=SMALL),
+        _part("WSC", "pair", records.wsc, capitals, settings=SMALL),
         _diagnostic("AX-b", ("matthews",), Objects(records.pairs("sentence1", "sentence2", ENTAILMENT))),
         _diagnostic(
             "AX-g",

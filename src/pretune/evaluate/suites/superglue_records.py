@@ -2,7 +2,8 @@
 
 BoolQ, CB, RTE, AX-b, AX-g  pairs of texts (pair)
 WiC      a pair of sentences, the word in quotation marks in both, as GlossBERT marks it (Huang et al. 2019)
-WSC      one text, * around the noun * and # around the pronoun # (Raffel et al. 2020; `wsc` of T5's preprocessors)
+WSC      the text, * around the noun * and # around the pronoun # (Raffel et al. 2020; `wsc` of T5's preprocessors) |
+         "he refers to Mark", a hypothesis as WNLI makes one of such items (pair)
 MultiRC  a pair an answer: passage | question + answer (pair), judged by itself, grouped again to be scored
 ReCoRD   a record a query: passage | query with an entity in its blank, for each entity (choose)
 COPA     as it is published (choose)
@@ -59,9 +60,10 @@ def wsc(row: Record, role: Role) -> list[Record]:
     (_, first_end, _), (second_start, _, _) = sorted(places)
     if second_start < first_end:
         raise row.error("the noun and the pronoun overlap", AS_PUBLISHED)
+    noun, pronoun = (text[start:end] for start, end, _ in places)
     for start, end, mark in sorted(places, reverse=True):
         text = f"{text[:start]}{mark} {text[start:end]} {mark}{text[end:]}"
-    return [_record(row, role, {"text": text}, TRUTH)]
+    return [_record(row, role, {"text": text, "text_b": f"{pronoun} refers to {noun}"}, TRUTH)]
 
 
 def copa(row: Record, role: Role) -> list[Record]:
