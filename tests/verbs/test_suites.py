@@ -199,3 +199,8 @@ def test_files_are_read_where_they_are(tmp_path):
     (part,) = find("pretune.evaluate.suites", "suite", "swag").parts
     found = prepared(part, Request("x", data, tmp_path / "out", 1))
     assert {name: len(path.read_text().splitlines()) for name, path in found.items()} == {"train": 12, "val": 12}
+    data = published.sts_files(tmp_path / "sts")
+    (data / "stsbenchmark" / "sts-dev.csv").write_text("")
+    part = find("pretune.evaluate.suites", "suite", "sts").parts[0]
+    with pytest.raises(InputError, match=r"sts-dev\.csv: no record in it"):
+        prepared(part, Request("x", data, tmp_path / "out", 1))

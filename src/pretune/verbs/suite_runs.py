@@ -99,6 +99,8 @@ def prepared(part: Part, request: Request) -> dict[str, Path]:
     found = {}
     for name, path in labelled_files(part, request.data).items():
         rows = part.layout.read(path, "train" if name == "train" else "scored")
+        if not rows:
+            raise InputError(f"{path}: no record in it: fetch the file again")
         found[name] = request.out / "data" / part.name / f"{name}.jsonl"
         lines = (json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
         records.write_text(found[name], "".join(lines))

@@ -11,7 +11,8 @@ accuracy and gender parity. The labels of the test files are not public, so val.
 on it; `submission/` holds what the server wants.
 
 Our choices, not the benchmark's: 256 pieces for sets with passages, and 10 epochs for the three with fewer than 600
-items, where 3 are some 50 steps.
+items, where 3 are some 50 steps. ReCoRD is the largest by far: a query reads its passage once for each entity, and all
+of it is held in memory (some 42 bytes a token); leave its folder away where that is too much.
 """
 
 from collections.abc import Mapping
