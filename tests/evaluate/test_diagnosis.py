@@ -147,6 +147,10 @@ def test_values_have_slices_and_no_classes():
     records = [Record({"text": text, "label": n / 3}, "t.tsv", n + 2) for n, text in enumerate(texts)]
     task = open_task("regress").fit_labels(records)
     found = diagnose(task, [{"value": float(n)} for n in range(40)], records, records[:5], 1.0, rng=rng())
-    assert found.calibration == {} and [type(section).__name__ for section in found.sections] == ["Forest"]
+    assert found.calibration == {} and [type(section).__name__ for section in found.sections] == [
+        "Scatter",
+        "Forest",
+        "Table",
+    ]
     assert {one["by"] for one in found.slices} == {"length in words", "seen in training"}
     assert all(one["score"] == pytest.approx(1.0) for one in found.slices if "score" in one)

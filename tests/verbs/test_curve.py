@@ -31,7 +31,7 @@ def done(world, tmp_path_factory):
 def test_every_system_at_every_size(done):
     out, result = done
     found = json.loads((out / "curve.json").read_text())
-    systems = ["pre-trained", "from scratch", "frozen features", "majority", "tfidf"]
+    systems = ["pre-trained", "the same from scratch", "frozen features", "majority", "tfidf"]
     assert [(row["system"], row["size"]) for row in found["points"]] == [(s, n) for n in (8, 40) for s in systems]
     for row in found["points"]:
         assert len(row["scores"]) == 2 and row["over_draws"]
@@ -131,7 +131,7 @@ def test_sentences_are_the_unit_of_tags(world, tmp_path):
     found = result.json()
     assert found["unit"] == "sentences" and {row["system"] for row in found["points"]} == {
         "pre-trained",
-        "from scratch",
+        "the same from scratch",
         "majority",
         "most-frequent-tag",
     }

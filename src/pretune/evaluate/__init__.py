@@ -7,7 +7,11 @@ blanks.py   fill-in-the-blank examples before and after training
 matrix.py   a confusion matrix as SVG
 slices.py   scores by length, by what training has seen, by label
 forest.py   slices with their intervals as SVG
-judgements.py  predicted classes beside gold ones
+record_groups.py  groups of choices and of questions to score one by one
+judgements.py  predicted classes, choices, answers and labels beside gold ones
+label_decisions.py  what became of each of several labels
+scatter.py  predicted against true values as SVG
+residuals.py  errors of predicted values
 diagnosis.py   confusion, calibration, slices and confident mistakes of a model, as sections of a page
 findings.py what a check of labelled files found, as text and tables
 over_seeds.py  intervals over test items and seeds at once

@@ -1,4 +1,8 @@
-"""What the page of a fine-tuning run shows of errors: confusion, calibration, slices, the most confident mistakes."""
+"""What the page of a fine-tuning run shows of errors: confusion, calibration, slices, the most confident mistakes.
+
+Of several labels: what became of each, and the calibration of all decisions together. Of choices and answers: the
+calibration of what was taken, and slices of their own kind. Of values: predicted against true, errors by true value.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +12,17 @@ import numpy as np
 
 from pretune.evaluate.chart import Chart, Series
 from pretune.evaluate.forest import Forest
-from pretune.evaluate.judgements import Judgement, judgements
+from pretune.evaluate.judgements import (
+    Judgement,
+    answer_judgements,
+    choice_judgements,
+    judgements,
+    label_judgements,
+)
+from pretune.evaluate.label_decisions import decisions_table
 from pretune.evaluate.matrix import Matrix, matrix_of
+from pretune.evaluate.residuals import residual_chart, scatter_of, values_of, worst_table
+from pretune.evaluate.scatter import Scatter
 from pretune.evaluate.slices import by_label, slices
 from pretune.evaluate.table import Cell, Table
 from pretune.metrics.calibration import brier, calibration_error, reliability
@@ -20,6 +33,8 @@ from pretune.text.records import Record
 NUM_BINS = 10
 NUM_MISTAKES = 8
 MAX_SHOWN = 240
+Shown = Matrix | Chart | Forest | Table | Scatter
+_ABOUT = {False: "Predictions", True: "Decisions on all labels"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,7 @@ class Diagnosis:
     """What is there for a task; a part that its predictions do not allow is left out. calibration: figures for
     metrics.json, {} without probabilities."""
 
-    sections: tuple[Matrix | Chart | Forest | Table, ...]
+    sections: tuple[Shown, ...]
     calibration: dict[str, float]
     slices: tuple[dict[str, Any], ...]
 
@@ -42,26 +57,35 @@ def diagnose(
     rng: np.random.Generator,
 ) -> Diagnosis:
     """Of predictions on labelled records. train: what the model learnt from; overall: the main metric on all."""
-    judged = judgements(predictions, records, task.contents)
-    sections: list[Matrix | Chart | Forest | Table] = []
-    if judged:
-        sections.append(matrix_of((one.gold, one.predicted) for one in judged))
+    classes = judgements(predictions, records, task.contents)
+    several = label_judgements(predictions, records, getattr(task, "separator", None))
+    judged = classes or several or choice_judgements(predictions, records) or _answers(task, predictions, records)
+    sections: list[Shown] = []
+    if classes:
+        sections.append(matrix_of((one.gold, one.predicted) for one in classes))
+    if several:
+        sections.append(decisions_table(several))
+    values = values_of(predictions, records) if not judged else None
+    if values is not None:
+        sections += [scatter_of(*values), *([chart] if (chart := residual_chart(*values, rng)) else [])]
     scored = [one for one in judged if one.score is not None]
     figures = _figures(scored) if scored else {}
     if scored:
-        sections.append(reliability_chart(scored, figures))
+        sections.append(reliability_chart(scored, figures, _ABOUT[bool(several)]))
     found = slices(task, predictions, records, train, rng=rng)
     notes = ("In brackets: how many. Lines: 95 % intervals; of many slices, one in twenty misses by chance.",)
     if found:
         sections.append(Forest("Slices", task.main_metric, tuple(found), overall, notes))
-    labels = by_label(judged, rng=rng) if judged else []
+    labels = by_label(classes, rng=rng) if classes else []
     if labels:
-        share = sum(one.is_right for one in judged) / len(judged)
-        more = len({one.gold for one in judged}) - len(labels)
+        share = sum(one.is_right for one in classes) / len(classes)
+        more = len({one.gold for one in classes}) - len(labels)
         rest = (f"The {len(labels)} most frequent labels; {more:,} more are not shown.",) if more else ()
         sections.append(Forest("By label", "share right", tuple(labels), share, (*notes, *rest)))
     if scored and (mistakes := mistakes_table(scored, records, task)):
         sections.append(mistakes)
+    if values is not None:
+        sections.append(worst_table(*values, records, [_text(task, record) for record in records]))
     told = [
         {"by": one.group, "slice": one.name, "examples": one.num_records}
         | ({} if one.score is None else {"score": one.score.estimate, "low": one.score.low, "high": one.score.high})
@@ -80,7 +104,7 @@ def _figures(scored: Sequence[Judgement]) -> dict[str, float]:
     }
 
 
-def reliability_chart(scored: Sequence[Judgement], figures: dict[str, float]) -> Chart:
+def reliability_chart(scored: Sequence[Judgement], figures: dict[str, float], what: str = "Predictions") -> Chart:
     """How often predictions of each confidence are right (Guo et al. 2017, figure 1)."""
     bins = reliability([one.score or 0.0 for one in scored], [one.is_right for one in scored], NUM_BINS)
     lowest = min(min(one.confidence, one.accuracy) for one in bins)
@@ -91,7 +115,7 @@ def reliability_chart(scored: Sequence[Judgement], figures: dict[str, float]) ->
     notes = (
         f"Expected calibration error {figures['expected_calibration_error']:.3f} ({NUM_BINS} bins of equal width). "
         f"On average it is {mean:.3f} sure and {right:.3f} right: below the diagonal it is too sure of itself.",
-        f"Predictions by confidence: {counts}.",
+        f"{what} by confidence: {counts}.",
     )
     return Chart("Calibration", "confidence", "share right", (network, ideal), notes=notes)
 
@@ -104,10 +128,19 @@ def mistakes_table(scored: Sequence[Judgement], records: Sequence[Record], task:
     rows: list[tuple[Cell, ...]] = []
     for one in wrong[:NUM_MISTAKES]:
         record = records[one.row]
-        text = " | ".join(part for part in task.contents(record).texts if part)
-        text = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+        text = _text(task, record)
         shown = text if one.word is None else f"{one.word}: {text}"
         rows.append((one.score, one.gold, one.predicted, shown, place(record.path, record.line)))
     columns = ("confidence", "true label", "predicted", "text", "where")
     note = f"{len(wrong):,} of {len(scored):,} are wrong. Confident errors are worth a look: some may be wrong labels."
     return Table(columns, tuple(rows), "Most confident mistakes", (note,))
+
+
+def _text(task: Task, record: Record) -> str:
+    """The texts of a record, as much as a table shows."""
+    text = " | ".join(part for part in task.contents(record).texts if part)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def _answers(task: Task, predictions: Sequence[Any], records: Sequence[Record]) -> list[Judgement]:
+    return answer_judgements(predictions, records) if task.contents(records[0]).gold == "texts" else []

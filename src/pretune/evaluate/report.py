@@ -10,11 +10,12 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from pretune.evaluate import blanks, chart, forest, matrix, table
+from pretune.evaluate import blanks, chart, forest, matrix, scatter, table
 from pretune.evaluate.blanks import Blanks
 from pretune.evaluate.chart import Chart
 from pretune.evaluate.forest import Forest
 from pretune.evaluate.matrix import Matrix
+from pretune.evaluate.scatter import Scatter
 from pretune.evaluate.table import Cell, Table
 
 
@@ -35,7 +36,7 @@ class Code:
     text: str
 
 
-Section = Text | Code | Table | Chart | Blanks | Matrix | Forest
+Section = Text | Code | Table | Chart | Blanks | Matrix | Forest | Scatter
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,15 @@ def _section(section: Section) -> str:
             inner = _figure(matrix.as_svg(section), section)
         case Forest():
             inner = _figure(forest.as_svg(section), section)
+        case Scatter():
+            inner = _figure(scatter.as_svg(section), section)
         case Blanks():
             inner = blanks.as_html(section)
     heading = f"<h2>{html.escape(section.title)}</h2>" if section.title else ""
     return f"<section>{heading}\n{inner}\n</section>"
 
 
-def _figure(drawing: str, section: Chart | Matrix | Forest) -> str:
+def _figure(drawing: str, section: Chart | Matrix | Forest | Scatter) -> str:
     """A drawing, its notes, and its numbers to be opened."""
     notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in section.notes)
     numbers = f"<details><summary>Numbers</summary>{table.as_html(section.numbers())}</details>"

@@ -1,6 +1,7 @@
 """Where a model is wrong: its score on slices of the scored records, each with its size and a 95 % interval.
 
-By length (quarters by words), by what training has seen of a text (the same row; every word; fewer), by true label.
+By length (quarters by words), by what training has seen of a text (the same row; every word; fewer), by true label;
+choices and answers also by what `record_groups.py` says.
 Slices of fewer than `FEW` records have no interval: they tell nothing. Many slices are looked at, so that one interval
 in twenty misses by chance.
 """
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pretune.evaluate.judgements import Judgement
+from pretune.evaluate.record_groups import answer_groups, choice_groups
 from pretune.metrics.intervals import Interval, bootstrap_mean
 from pretune.tasks.task import Task
 from pretune.text.contents import Contents
@@ -59,6 +61,10 @@ def slices(
     held = [task.contents(record) for record in records]
     found = [("length in words", *part) for part in by_length(np.array([num_words(one.texts) for one in held]))]
     found += [("seen in training", *part) for part in by_overlap(records, train, task.contents)]
+    if predictions and isinstance(first := predictions[0], dict) and "choice" in first:
+        found += choice_groups(records)
+    elif predictions and isinstance(first, dict) and "answer" in first:
+        found += answer_groups(records, by_length)
     return [scored(*part) for part in found]
 
 

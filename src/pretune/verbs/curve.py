@@ -49,7 +49,7 @@ from pretune.verbs.settings import CurveSettings, FinetuneSettings, resolve_run
 from pretune.verbs.start import begin
 from pretune.verbs.tune import tune
 
-SYSTEMS = {"pretrained": "pre-trained", "scratch": "from scratch", "frozen": "frozen features"}
+SYSTEMS = {"pretrained": "pre-trained", "scratch": "the same from scratch", "frozen": "frozen features"}
 """What is trained -> what reports call it. The first one is what the others are compared with."""
 SIMPLE = "simple"
 OWN = set(CurveSettings.model_fields) - set(FinetuneSettings.model_fields)
