@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _FACE = {
     "Pretrained": "pretune.verbs.pretrained",
     "load": "pretune.verbs.pretrained",
+    "Ensemble": "pretune.verbs.ensemble",
     "train_tokenizer": "pretune.verbs.tokenizer",
     "build_corpus": "pretune.verbs.corpus",
     "verify_corpus": "pretune.verbs.corpus",

@@ -18,6 +18,7 @@ def test_face():
         "__version__",
         "Pretrained",
         "load",
+        "Ensemble",
         "train_tokenizer",
         "build_corpus",
         "verify_corpus",

@@ -134,6 +134,16 @@ def test_nothing_is_said_of_a_model_that_was_only_pretrained(world):
     assert first["model"] == str(world.modern / "model") and len(first["sha256"]) == 64
 
 
+def test_a_head_without_weights_is_neither_kept_nor_fresh(make, world):
+    records = [Record({"text": "a", "text_b": "b", "label": value}) for value in (0.1, 0.9)]
+    model, _ = make("classify", CLASSIFY)
+    assert start(str(world.modern / "model"), "similar", records)[0].sentences == ()
+    begun, _ = start(model, "similar", records)
+    assert begun.kept == () and begun.sentences == (
+        f"{model} was fine-tuned for classify before: its body goes on training.",
+    )
+
+
 def test_a_chain_of_tasks_from_the_command_line(world, tmp_path):
     assert world.finetune("pair", tmp_path / "first").status == 0
     files = [word for part in ("train", "test") for word in (f"--{part}", world.file("classify", part))]

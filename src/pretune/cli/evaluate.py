@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import AllowPickle, Assignments, Json, Model
+from pretune.cli.options import AllowPickle, Assignments, Json, Models
 from pretune.cli.output import emit
 
 
@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     task: Annotated[str, typer.Argument(metavar="TASK", help="From `pretune tasks`.")],
-    model: Model,
+    model: Models,
     data: Annotated[Path, typer.Option("--data", help="Labelled examples.")],
     settings: Assignments = None,
     allow_pickle: AllowPickle = False,

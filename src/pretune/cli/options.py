@@ -13,6 +13,9 @@ OutFile = Annotated[
     Path | None, typer.Option("--out", help="Write here instead of to standard output; named so when it is whole.")
 ]
 Model = Annotated[str, typer.Option("--model", help="A directory, a hub name, or a preset such as bert-mini.")]
+Models = Annotated[
+    list[str], typer.Option("--model", help="A directory or a hub name; give it several times for an ensemble.")
+]
 AllowPickle = Annotated[
     bool,
     typer.Option("--allow-pickle", help="Read tensors from pytorch_model.bin where a model has no safetensors."),

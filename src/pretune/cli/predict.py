@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import AllowPickle, Assignments, Model, OutFile
+from pretune.cli.options import AllowPickle, Assignments, Models, OutFile
 from pretune.cli.output import emit_lines
 
 
@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     task: Annotated[str, typer.Argument(metavar="TASK", help="From `pretune tasks`.")],
-    model: Model,
+    model: Models,
     file: Annotated[
         Path,
         typer.Argument(

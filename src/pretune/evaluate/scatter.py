@@ -10,7 +10,7 @@ import numpy as np
 
 from pretune.evaluate.table import Cell, Table
 from pretune.evaluate.ticks import linear_ticks, tick_text
-from pretune.metrics.checks import FloatArray
+from pretune.metrics.checks import FloatArray, IntArray
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 460, 84, 24, 14, 48
 MAX_DOTS = 1000
@@ -39,7 +39,7 @@ class Scatter:
         return Table(columns, tuple(rows))
 
 
-def tenths(gold_N: FloatArray) -> list[FloatArray]:
+def tenths(gold_N: FloatArray) -> list[IntArray]:
     """Record numbers in the order of their true values, in at most ten parts; equal values stay in one part.
 
     >>> [part.tolist() for part in tenths(np.array([3.0, 1.0, 2.0, 2.0]))]
@@ -49,7 +49,7 @@ def tenths(gold_N: FloatArray) -> list[FloatArray]:
     borders = np.linspace(0, len(gold_N), NUM_PARTS + 1).round().astype(int)[1:-1]
     sorted_N = gold_N[order_N]
     borders = np.unique(np.searchsorted(sorted_N, sorted_N[np.minimum(borders, len(gold_N) - 1)]))
-    return [part for part in np.split(order_N, borders) if len(part)]
+    return [part.astype(np.int64) for part in np.split(order_N, borders) if len(part)]
 
 
 def as_svg(scatter: Scatter) -> str:

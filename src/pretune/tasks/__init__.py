@@ -25,6 +25,7 @@ sentences.py  tagged sentences: words, tags, places, windows; how a text is cut 
 word_rows.py  words as rows of pieces, and back
 tag_schemes.py  records whose tags mark spans: what is wrong with them
 entities.py   tagged words to the spans they mark
+evidence.py   what a model says before anything is decided: what an ensemble averages
 items.py      what an interval of each metric needs
 baselines.py  simple methods without a network: TF-IDF and linear models, most frequent tags
 source.py     TaskSource: records as training samples

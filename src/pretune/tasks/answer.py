@@ -27,9 +27,11 @@ from pretune.core.loss import Loss, weight_sum
 from pretune.core.stream import Batch, Example, Targets
 from pretune.families.family import HeadSpec
 from pretune.metrics.answers import Rules, answer_scores, answer_values, best_threshold
+from pretune.metrics.checks import FloatArray, IntArray
 from pretune.metrics.intervals import ratio_of_sums
 from pretune.tasks.candidates import Candidate, Found, find_answers
 from pretune.tasks.contexts import Context, featurize_context, read_context
+from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items, of_sums
 from pretune.tasks.sliding_window import best_spans, first_sentence
 from pretune.tasks.task import Prediction, Scores, Task, chosen
@@ -213,14 +215,37 @@ class answer(Task):
         all candidates; with an "id" where the record has one. No answer is "", 0, 0; where it is possible,
         "null_odds" says by how much its score exceeds the best span's. num_best: also "candidates", best first."""
         targets = batch.predict[self.head]
-        found = find_answers(
-            outputs[self.head].double().cpu().numpy(),
-            on_host(targets.group_M),
-            on_host(targets.given_M),
-            max_pieces=self.max_answer,
-            num_best=self.num_best,
-            with_null=self.no_answer,
-        )
+        logits_M2 = outputs[self.head].double().cpu().numpy()
+        return self._decided(logits_M2, on_host(targets.group_M), on_host(targets.given_M), records)
+
+    def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
+        """Log-probabilities that the answer starts, ends at each row, over all windows of the question; rows are
+        windows and characters, as `featurize_context` has them."""
+        targets = batch.predict[self.head]
+        logits_M2 = outputs[self.head].double().cpu()
+        rows_M4 = np.column_stack([on_host(targets.group_M), on_host(targets.given_M)])
+        borders = np.flatnonzero(rows_M4[:, -1])[1:]
+        found = []
+        for rows, logits in zip(np.split(rows_M4, borders), np.split(logits_M2.numpy(), borders), strict=True):
+            rows = rows - np.array([rows[0, 0], 0, 0, 0])
+            found.append(Evidence(logits - np.logaddexp.reduce(logits), ("start", "end"), rows, is_log=True))
+        return found
+
+    def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
+        rows: list[IntArray] = []
+        first = 0
+        for one in evidence:
+            assert one.rows is not None
+            rows.append(one.rows + np.array([first, 0, 0, 0]))
+            first = int(rows[-1][-1, 0]) + 1
+        rows_M4 = np.concatenate(rows)
+        return self._decided(np.concatenate([one.values for one in evidence]), rows_M4[:, 0], rows_M4[:, 1:], records)
+
+    def _decided(
+        self, logits_M2: FloatArray, group_M: IntArray, given_M: IntArray, records: Sequence[Record]
+    ) -> list[Prediction]:
+        most = {"max_pieces": self.max_answer, "num_best": self.num_best}
+        found = find_answers(logits_M2, group_M, given_M, with_null=self.no_answer, **most)
         return [self._prediction(one, record) for one, record in zip(found, records, strict=True)]
 
     def _prediction(self, found: Found, record: Record) -> Prediction:

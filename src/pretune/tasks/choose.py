@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from pretune.families.family import HeadSpec
 from pretune.metrics.classification import accuracy
 from pretune.nn.pooling import group_log_softmax, texts_of
 from pretune.tasks.baselines import most_similar
+from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items, accuracy_items
 from pretune.tasks.task import Prediction, Scores, Task, chosen
 from pretune.tasks.texts import Pooling, read_sequences, room_for
@@ -135,6 +137,10 @@ class choose(Task):
 
     def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
         """{"choice": index, "text", "score": its probability, "scores": those of all} for each record."""
+        return self.conclude(self.evidence(outputs, batch, records), records)
+
+    def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
+        """The probability of each choice."""
         targets = batch.predict[self.head].to("cpu")
         p_M = _log_probabilities(outputs[self.head].double().cpu(), batch).exp()
         text_M = texts_of(targets)
@@ -144,7 +150,11 @@ class choose(Task):
         found: list[list[float]] = [[] for _ in records]
         for number, score in zip(group, scores, strict=True):
             found[number].append(score)
-        return [_prediction(choices_of(record), row) for record, row in zip(records, found, strict=True)]
+        return [Evidence(np.array(row)[:, None], ("choice",)) for row in found]
+
+    def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
+        pairs = zip(records, evidence, strict=True)
+        return [_prediction(choices_of(record), one.values[:, 0].tolist()) for record, one in pairs]
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """accuracy: share of records whose right choice was taken."""

@@ -16,6 +16,7 @@ from pretune.core.errors import InputError
 from pretune.core.loss import Loss
 from pretune.core.stream import Batch, Example
 from pretune.families.family import HeadSpec
+from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items
 from pretune.tasks.one_label import OneLabel, positive_of
 from pretune.tasks.several_labels import SeveralLabels, names_of
@@ -148,10 +149,17 @@ class Classes(WholeTexts):
 
     def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
         """{"label", "score", "scores": {label: probability}} each; of several labels {"labels": [...], "scores"}."""
+        return self.conclude(self.evidence(outputs, batch, records), records)
+
+    def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
+        """The probability of each label."""
         logits_GC = one_a_group(self._joined(outputs, batch), batch.predict[self.head])
         if logits_GC.shape[-1] != len(self.labels):
             raise InputError(f"the head gives {logits_GC.shape[-1]} scores but the task has {len(self.labels)} labels")
-        return self._answers.predictions(logits_GC)
+        return [Evidence(p_C[None], self.labels) for p_C in self._answers.probabilities(logits_GC)]
+
+    def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
+        return self._answers.conclude([one.values[0].tolist() for one in evidence])
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """See `OneLabel.score` and `SeveralLabels.score`."""

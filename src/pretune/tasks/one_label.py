@@ -18,6 +18,7 @@ from pretune.core.errors import InputError
 from pretune.core.loss import Loss, cross_entropy
 from pretune.core.stream import Targets
 from pretune.families.family import Problem
+from pretune.metrics.checks import FloatArray
 from pretune.metrics.classification import accuracy, binary_f1, macro_f1, matthews
 from pretune.tasks.baselines import linear_classes
 from pretune.tasks.items import Items, accuracy_items, f1_items, macro_f1_items, matthews_items
@@ -70,9 +71,16 @@ class OneLabel:
         return cross_entropy(logits_MC, targets, smoothing)
 
     def predictions(self, logits_GC: Tensor) -> list[Prediction]:
+        """What `conclude` says of logits."""
+        return self.conclude(self.probabilities(logits_GC).tolist())
+
+    def probabilities(self, logits_GC: Tensor) -> FloatArray:
+        """Of each record's labels [G, C]."""
+        return torch.softmax(logits_GC.double(), -1).numpy()
+
+    def conclude(self, p_GC: Sequence[Sequence[float]]) -> list[Prediction]:
         """{"label", "score", "scores": {label: probability}} for each record: the most probable label."""
-        rows = torch.softmax(logits_GC.double(), -1).tolist()
-        found = [dict(zip(self.labels, row, strict=True)) for row in rows]
+        found = [dict(zip(self.labels, row, strict=True)) for row in p_GC]
         best = [max(scores, key=scores.__getitem__) for scores in found]
         return [
             {"label": label, "score": scores[label], "scores": scores}

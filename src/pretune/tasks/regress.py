@@ -21,6 +21,7 @@ from pretune.core.stream import Batch, Example
 from pretune.families.family import HeadSpec
 from pretune.metrics.correlation import pearson, spearman
 from pretune.tasks.baselines import linear_values
+from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items, pearson_items, spearman_items
 from pretune.tasks.task import Prediction, Scores, chosen
 from pretune.tasks.texts import one_a_group, text_of
@@ -105,8 +106,15 @@ class regress(WholeTexts):
 
     def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
         """{"value"} for each record, on the original scale."""
+        return self.conclude(self.evidence(outputs, batch, records), records)
+
+    def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
+        """The value, on the original scale."""
         outputs_G = one_a_group(self._joined(outputs, batch), batch.predict[self.head])[:, 0].tolist()
-        return [{"value": self.mean + self.spread * output} for output in outputs_G]
+        return [Evidence(np.array([[self.mean + self.spread * output]]), ("value",)) for output in outputs_G]
+
+    def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
+        return [{"value": float(one.values[0, 0])} for one in evidence]
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """pearson and spearman; 0 for constant predictions."""

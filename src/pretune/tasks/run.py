@@ -1,7 +1,7 @@
 """Predictions and scores of a model on records: sorted by length, batched by tokens, given back in the given order."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from pretune.core.assemble import Template
 from pretune.core.errors import RunError
 from pretune.core.pack import pack
+from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items
 from pretune.tasks.source import TaskSource
 from pretune.tasks.task import Prediction, Scores, Task
@@ -74,8 +75,19 @@ def evaluate_task(
 
 def predict_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> list[Prediction]:
     """Predictions of a source made with `labelled=False`, in the order of its records."""
+    predictions = _each_batch(model, source, source.task.decode, max_tokens)
+    return source.task.completed(predictions, source.records)
+
+
+def evidence_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> list[Evidence]:
+    """What the model says of each record before a decision, likewise. InputError for a task that has no such thing."""
+    return _each_batch(model, source, source.task.evidence, max_tokens)
+
+
+def _each_batch(model: Any, source: TaskSource, use: Callable[..., Sequence[Any]], max_tokens: int) -> list[Any]:
+    """What `use` makes of the outputs of each batch, a value a record, in the order of the records."""
     source.task.check_model(model)
-    predictions: list[Prediction] = [None] * len(source)
+    values: list[Any] = [None] * len(source)
     was_training = model.training
     model.eval()
     try:
@@ -86,12 +98,12 @@ def predict_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKE
                 outputs = source.task.outputs(model, batch.to(model.body.device))
                 if not outputs[source.task.head].isfinite().all():
                     raise RunError("the model's outputs are not finite: training has diverged; lower optimizer.lr")
-                found = source.task.decode(outputs, batch, [source.records[number] for number in numbers])
-                for number, prediction in zip(numbers, found, strict=True):
-                    predictions[number] = prediction
+                found = use(outputs, batch, [source.records[number] for number in numbers])
+                for number, value in zip(numbers, found, strict=True):
+                    values[number] = value
     finally:
         model.train(was_training)
-    return source.task.completed(predictions, source.records)
+    return values
 
 
 def evaluate_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> Evaluation:
@@ -99,6 +111,11 @@ def evaluate_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOK
     started = time.monotonic()
     predictions = predict_source(model, source, max_tokens=max_tokens)
     seconds = time.monotonic() - started
+    return judged(source, predictions, seconds)
+
+
+def judged(source: TaskSource, predictions: list[Prediction], seconds: float) -> Evaluation:
+    """What predictions of the source's records are worth."""
     scores = source.task.score(predictions, source.records)
     items = source.task.items(predictions, source.records)
     counts = (len(source), source.num_truncated, source.num_cut, source.num_empty)

@@ -22,6 +22,7 @@ from pretune.core.loss import Loss, weight_sum
 from pretune.core.stream import Targets
 from pretune.core.strict_json import parse
 from pretune.families.family import Problem
+from pretune.metrics.checks import FloatArray
 from pretune.metrics.multi_label import macro_f1_of_counts, micro_f1_of_counts, set_counts
 from pretune.tasks.baselines import linear_label_sets
 from pretune.tasks.items import Items, accuracy_items, of_sums
@@ -88,10 +89,14 @@ class SeveralLabels:
         )
         return Loss((each_MC.mean(-1) * targets.weight_M).sum(), weight_sum(targets))
 
-    def predictions(self, logits_GC: Tensor) -> list[Prediction]:
+    def probabilities(self, logits_GC: Tensor) -> FloatArray:
+        """Of each record's labels, one by one [G, C]."""
+        return torch.sigmoid(logits_GC.double()).numpy()
+
+    def conclude(self, p_GC: Sequence[Sequence[float]]) -> list[Prediction]:
         """{"labels": [{"label", "score"}, ...] the most probable first, "scores": {label: probability}} each."""
         found = []
-        for row in torch.sigmoid(logits_GC.double()).tolist():
+        for row in p_GC:
             scores = dict(zip(self.labels, row, strict=True))
             given = sorted((name for name in scores if scores[name] >= self.threshold), key=lambda n: -scores[n])
             found.append({"labels": [{"label": name, "score": scores[name]} for name in given], "scores": scores})

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.core.loss import Loss, cross_entropy
-from pretune.core.stream import Batch, Example, Targets
+from pretune.core.stream import Batch, Example
 from pretune.families.family import HeadSpec
 from pretune.metrics.classification import accuracy, macro_f1
 from pretune.metrics.schemes import (
@@ -55,6 +55,7 @@ from pretune.metrics.spans import Reader, span_scores, spans
 from pretune.nn.crf import marginals, negative_log_likelihood, restricted, viterbi
 from pretune.tasks.baselines import frequent_tags, most_frequent
 from pretune.tasks.entities import entities_of
+from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items, span_f1_items, word_accuracy_items
 from pretune.tasks.label_names import at_least_two, label_number, refuse_unseen
 from pretune.tasks.sentences import Place, places_of, tags_of, text_of_words, words_of
@@ -274,31 +275,49 @@ class tag(Task):
 
     def decode(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Prediction]:
         """A list of {"word", "entity", "score", "start", "end"} for each record: characters as `places_of` counts."""
-        places = [places_of(record) for record in records]
-        lengths = [len(sentence) for sentence in places]
-        best_W, score_W = self._best(outputs, batch.predict[self.head], lengths)
-        ends = np.cumsum(lengths)[:-1]
-        columns = zip(places, np.split(best_W, ends), np.split(score_W, ends), strict=True)
-        return [self._words(*sentence) for sentence in columns]
+        if not self.crf:
+            return self.conclude(self.evidence(outputs, batch, records), records)
+        scores_WC, lengths = self._of_words(outputs, batch, records)
+        transitions_KK = self._transitions(outputs["crf"].cpu().double())
+        best_W = viterbi(scores_WC, lengths, transitions_KK)
+        return self._tagged(best_W, marginals(scores_WC, lengths, transitions_KK), records)
 
-    def _best(self, outputs: Mapping[str, Tensor], targets: Targets, lengths: Sequence[int]) -> tuple[Any, Any]:
-        """Each word's tag and its probability [W]; in fp64 on the host."""
-        scores_MC = outputs[self.head].cpu().double()
+    def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
+        """The probability of each tag at each word; with a CRF the marginal one."""
+        p_WC, lengths = self._of_words(outputs, batch, records)
+        if self.crf:
+            p_WC = marginals(p_WC, lengths, self._transitions(outputs["crf"].cpu().double()))
+        return [Evidence(p.numpy(), self.labels) for p in torch.split(p_WC, lengths)]
+
+    def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
+        """Each word's best tag, or the best legal sequence. Marginal probabilities of CRFs are decided on like any
+        others: the transitions of several models are no chain together."""
+        p_WC = torch.from_numpy(np.concatenate([one.values for one in evidence]))
+        if self.decoding == "free":
+            return self._tagged(p_WC.argmax(-1), p_WC, records)
+        chain = (p_WC.clamp_min(1e-300).log(), [len(one.values) for one in evidence])
+        transitions_KK = self._transitions(p_WC.new_zeros(len(self.labels) + 1, len(self.labels) + 1))
+        return self._tagged(viterbi(*chain, transitions_KK), marginals(*chain, transitions_KK), records)
+
+    def _of_words(
+        self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]
+    ) -> tuple[Tensor, list[int]]:
+        """Each word's probabilities [W, C], with a CRF its scores, in fp64 on the host; and words a record."""
+        lengths = [len(places_of(record)) for record in records]
+        scores_MC, targets = outputs[self.head].cpu().double(), batch.predict[self.head]
         if not self.crf:
             scores_MC = scores_MC.softmax(-1)
-        scores_WC = (
-            mean_of_words(scores_MC, targets) if self.decode_pieces == "mean" else first_of_words(scores_MC, targets)
-        )
+        of_words = mean_of_words if self.decode_pieces == "mean" else first_of_words
+        scores_WC = of_words(scores_MC, targets)
         assert len(scores_WC) == sum(lengths)
-        p_WC = scores_WC
-        best_W = scores_WC.argmax(-1)
-        if self.crf or self.decoding == "constrained":
-            num = len(self.labels) + 1
-            transitions_KK = outputs["crf"].cpu().double() if self.crf else scores_WC.new_zeros(num, num)
-            chain = (scores_WC if self.crf else scores_WC.clamp_min(1e-300).log(), lengths)
-            best_W = viterbi(*chain, self._transitions(transitions_KK))
-            p_WC = marginals(*chain, self._transitions(transitions_KK))
-        return best_W.numpy(), p_WC.gather(1, best_W[:, None])[:, 0].numpy()
+        return scores_WC, lengths
+
+    def _tagged(self, best_W: Tensor, p_WC: Tensor, records: Sequence[Record]) -> list[Prediction]:
+        places = [places_of(record) for record in records]
+        score_W = p_WC.gather(1, best_W[:, None])[:, 0].numpy()
+        ends = np.cumsum([len(sentence) for sentence in places])[:-1]
+        columns = zip(places, np.split(best_W.numpy(), ends), np.split(score_W, ends), strict=True)
+        return [self._words(*sentence) for sentence in columns]
 
     def _words(self, places: Sequence[Place], best_W: Any, score_W: Any) -> list[dict[str, str | float | int]]:
         names = [self.labels[best] for best in best_W]

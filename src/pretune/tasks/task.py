@@ -118,7 +118,7 @@ class Task(Protocol):
 
     def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
         """What `decode` decides on, for each record, as an ensemble averages it."""
-        raise InputError(f"the task {type(self).__name__} has nothing that several models could average: name one model")
+        raise InputError(f"the task {type(self).__name__} has nothing that models could average: name one model")
 
     def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
         """A prediction for each record from its evidence, in the form that `decode` gives."""

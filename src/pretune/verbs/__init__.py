@@ -8,6 +8,7 @@ finetune.py     finetune: model and labelled files to a model for a task
 check.py        check: what is wrong with labelled files, before a model is trained on them
 start.py        where fine-tuning starts: which weights are kept, which are fresh
 tune.py         the fine-tuning itself, on records in memory
+ensemble.py     several models of one task that predict together
 evaluate.py     evaluate: a fine-tuned model on a labelled file
 suite.py        suite: a model on a suite of labelled sets, with several seeds
 curve.py        curve: scores against the number of labelled records

@@ -10,25 +10,25 @@ from typing import Any
 
 from pretune.core.config import parse_assignments
 from pretune.core.errors import InputError, unknown
-from pretune.tasks.task import changed
 from pretune.verbs.console import say
+from pretune.verbs.ensemble import Ensemble, Models
 from pretune.verbs.inputs import Line, line_blocks, name_of, read_texts, record_blocks
 from pretune.verbs.outputs import NumpyRows
-from pretune.verbs.predictions import longest_of, predict_records, task_of
 from pretune.verbs.pretrained import Floats, Pretrained, TextError, load
 
 
 def predict_file(
     task: str,
     *,
-    model: str,
+    model: Models,
     file: str | Path,
     settings: Sequence[str] | Mapping[str, Any] = (),
     allow_pickle: bool = False,
 ) -> Iterator[Any]:
     """A prediction for each record of a file, or of standard input, `-`, in order, as they come.
 
-    settings: columns.* and task.* as `finetune` has them. Raises InputError for bad lines and a model of another task.
+    model: several are an ensemble (`ensemble.py`). settings: columns.* and task.* as `finetune` has them.
+    Raises InputError for bad lines and a model of another task.
     How many texts were cut is told on standard error at the end.
     """
     given = dict(settings) if isinstance(settings, Mapping) else parse_assignments(settings)
@@ -39,19 +39,16 @@ def predict_file(
         raise InputError(f"columns is {columns!r}: name them one by one, for example columns.text=sentence")
     if not isinstance(changes, Mapping):
         raise InputError(f"task is {changes!r}: name settings one by one, for example task.num_best=3")
-    bundle = load(model, allow_pickle=allow_pickle).bundle
-    name, opened = task_of(bundle, task)
-    if changes:
-        opened = changed(name, opened, changes)
+    ensemble = Ensemble(model, task, changes, allow_pickle=allow_pickle)
     num_records = num_cut = 0
     try:
         for block in record_blocks(file, {name: str(column) for name, column in columns.items()}):
-            predictions, cut = predict_records(bundle, opened, block)
+            predictions, cut = ensemble.predict_records(block)
             num_records, num_cut = num_records + len(block), num_cut + cut
             yield from predictions
     finally:
         if num_cut:
-            say(f"{num_cut:,} of {num_records:,} texts were longer than {longest_of(bundle)} tokens and were cut")
+            say(f"{num_cut:,} of {num_records:,} texts were longer than {ensemble.longest} tokens and were cut")
 
 
 def fill_file(*, model: str, file: str | Path, top_k: int = 5, allow_pickle: bool = False) -> Iterator[Any]:

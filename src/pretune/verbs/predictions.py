@@ -56,7 +56,7 @@ def predict(bundle: Bundle, inputs: Sequence[Any], settings: Mapping[str, Any] |
     """
     name, task = task_of(bundle)
     task = changed(name, task, settings) if settings else task
-    found, num_cut = predict_records(bundle, task, [_record(one, number) for number, one in enumerate(inputs)])
+    found, num_cut = predict_records(bundle, task, [as_record(one, number) for number, one in enumerate(inputs)])
     if num_cut:
         say(f"{num_cut:,} of {len(inputs):,} texts were longer than {longest_of(bundle)} tokens and were cut")
     return found
@@ -75,7 +75,8 @@ def longest_of(bundle: Bundle) -> int:
     return min(int(told.get("max_length", bundle.max_length)), bundle.max_length)
 
 
-def _record(given: Any, number: int) -> Record:
+def as_record(given: Any, number: int) -> Record:
+    """An input of `predict` as a record. InputError where it is none."""
     if isinstance(given, str):
         return Record({"text": given}, "input", number + 1)
     if isinstance(given, tuple) and len(given) == 2 and all(isinstance(part, str) for part in given):
