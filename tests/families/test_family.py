@@ -269,7 +269,7 @@ def test_buffers_and_old_names_of_norms_are_read():
     ("name", "key", "value"),
     [
         ("bert", "position_embedding_type", "relative_key"),
-        ("bert", "is_decoder", True),
+        ("bert", "is_decoder", "yes"),
         ("bert", "add_cross_attention", True),
         ("bert", "chunk_size_feed_forward", 16),
         ("bert", "tie_word_embeddings", False),

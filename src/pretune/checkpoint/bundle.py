@@ -35,6 +35,11 @@ WITHOUT_CRF = (
     "tags are then each word's best one, and may differ from pretune's"
 )
 """What pretune.json says under "transformers" of a model with a CRF."""
+WITHOUT_CAUSALITY = (
+    "opens this model as {}, whose tokens see both sides, and it was trained from left to right: its numbers there are "
+    "others; predict with pretune, or pre-train a bert recipe, whose files can say it"
+)
+"""What pretune.json says under "transformers" of a causal model whose family's files have no key for it."""
 WITHOUT_HEAD = (
     "opens this model as {} and leaves out its {} head (pretune.* in model.safetensors), for it has no class with {} "
     "pooling: predict with pretune"
@@ -197,6 +202,8 @@ class Bundle:
     def template(self) -> Template:
         """Where the model's special tokens go. A model with a single segment has both texts of a pair in it."""
         template = self.family.template(self.tokenizer.special_ids)
+        if self.model.body.config.attention.causal:
+            template = replace(template, summary=-1)  # the only row that has seen the whole
         if self.model.body.config.num_segments >= 2:
             return template
         return replace(template, segments_pair=(0,) * len(template.pair))
@@ -231,6 +238,8 @@ def _check_task(path: Path, told: Any) -> None:
 
 def _left_out(config: Mapping[str, Any], has_crf: bool) -> dict[str, str]:
     """What pretune.json says under "transformers" of a model that it does not open whole."""
+    if config.get("pretune", {}).get("causal"):
+        return {"transformers": WITHOUT_CAUSALITY.format(config["architectures"][0])}
     ours = {kind: told for kind, told in config.get("pretune", {}).get("heads", {}).items() if kind != "embedding"}
     pooling = {told.get("pooling") for told in ours.values()} - {None, "row"}
     if has_crf:

@@ -21,7 +21,8 @@ class Template:
 
     single, pair: parts in order, a span's index or a special token's name in `special_ids`.
     segments_single, segments_pair: the segment id of each part; all 0 for families without segments.
-    summary: index of the part whose row stands for the whole ([CLS]). first_position: RoBERTa starts at 2.
+    summary: index of the part whose row stands for the whole ([CLS]); -1: the last ([SEP]).
+    first_position: RoBERTa starts at 2.
     """
 
     special_ids: dict[str, int]
@@ -62,8 +63,9 @@ def assemble(segments: Segments, template: Template, origin: int | None = None) 
     marks: list[Array] = []
     parts: list[Array] = []
     summary_row = 0
+    summary = template.summary % len(template.parts(num_spans))
     for index, part in enumerate(template.parts(num_spans)):
-        if index == template.summary:
+        if index == summary:
             summary_row = sum(len(block) for block in ids)
         if isinstance(part, str):
             ids.append(np.array([template.special_ids[part]], np.int64))

@@ -170,6 +170,15 @@ def bidirectional(
     )
 
 
+def left_to_right(stream: Stream) -> Stream:
+    """The same stream, in numpy or torch, in which a token sees itself and what stands before it in its sequence."""
+    ends_N = np.cumsum(stream.lengths_N)
+    index_T: Array = np.arange(stream.num_tokens) - np.repeat(ends_N - stream.lengths_N, stream.lengths_N)
+    if isinstance(stream.ids_T, torch.Tensor):
+        index_T = _tensor(index_T, stream.ids_T.device)
+    return replace(stream, shown_at_T=index_T, sees_up_to_T=index_T, visibility="causal", cache={})
+
+
 def map_targets(batch: Batch, change: Callable[[Targets], Targets]) -> Batch:
     """The batch with every head's targets changed."""
     return replace(batch, predict={head: change(targets) for head, targets in batch.predict.items()})

@@ -6,10 +6,10 @@ erf, as in the first release and in transformers; Google's code has since taken 
 tokenizer's matter: its files record `do_lower_case`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from pretune.core.assemble import Template
 from pretune.core.randomness import derive_seed
@@ -31,6 +31,7 @@ from pretune.nn.config import (
 )
 from pretune.nn.heads import ClassificationHead, MaskedLMHead, Transform
 from pretune.nn.initial import initialise
+from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
 
 POOLER = HeadTransform(activation="tanh", bias=True, norm=None)
@@ -48,6 +49,7 @@ KEYS = (
     key("type_vocab_size", 2, "num_segments"),
     key("layer_norm_eps", 1e-12, "norm.eps", "output.transform.norm.eps"),
     key("initializer_range", 0.02, "init.std"),
+    key("is_decoder", False, "attention.causal"),
 )
 
 BODY = [
@@ -129,6 +131,7 @@ class Bert(Encoder):
             "Model": (),
             "ForPreTraining": ("lm", "next_sentence"),
             "ForMaskedLM": ("lm",),
+            "LMHeadModel": ("lm",),
             "ForNextSentencePrediction": ("next_sentence",),
             "ForSequenceClassification": ("sequence",),
             "ForTokenClassification": ("token",),
@@ -138,7 +141,6 @@ class Bert(Encoder):
     )
     refused = {
         "position_embedding_type": ("absolute",),
-        "is_decoder": (False,),
         "add_cross_attention": (False,),
         "is_encoder_decoder": (False,),
         "chunk_size_feed_forward": (0,),
@@ -172,6 +174,15 @@ class Bert(Encoder):
 
     def write_config(self, config: TransformerConfig) -> dict[str, Any]:
         return write(KEYS, config)
+
+    def to_hf(
+        self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """A causal body's language model is transformers' BertLMHeadModel."""
+        hf, weights = super().to_hf(model, specs, kept)
+        if hf["is_decoder"] and hf["architectures"] == ["BertForMaskedLM"]:
+            hf["architectures"] = ["BertLMHeadModel"]
+        return hf, weights
 
     def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
         if not hasattr(body, "pooler"):

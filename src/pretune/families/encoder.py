@@ -95,14 +95,21 @@ class Encoder(ABC):
         hf = self.write_config(config)
         if self.read_config(hf).init != config.init:
             hf["pretune"] = {"init": settings.write_init(config.init)}
+        if self.read_config(hf).attention.causal != config.attention.causal:
+            hf["pretune"] = {**hf.get("pretune", {}), "causal": config.attention.causal}
         if different := settings.differences(config, self._config_of(hf)):
             raise InputError(f"not a body that {self.name}'s files can express: {'; '.join(different)}")
         return hf
 
     def _config_of(self, hf: Mapping[str, Any]) -> TransformerConfig:
-        """The body's config of a config.json. How weights start is ours to say, under `pretune`."""
+        """The body's config of a config.json. How weights start is ours to say, under `pretune`, and that a body is
+        causal where the family has no key for it."""
         config = self.read_config(hf)
         told = hf.get("pretune")
+        if isinstance(told, Mapping) and "causal" in told:
+            if not isinstance(told["causal"], bool):
+                raise InputError(f"config.json: pretune.causal is {told['causal']!r:.60}: expected true or false")
+            config = replace(config, attention=replace(config.attention, causal=told["causal"]))
         init = told.get("init") if isinstance(told, Mapping) else None
         return config if init is None else replace(config, init=settings.read_init(init))
 
@@ -216,8 +223,10 @@ class Encoder(ABC):
         specs: one for each head with labels. Raises InputError for a model the family's files cannot express.
         """
         by_kind = _specs_of(model, specs)
+        causal = model.body.config.attention.causal  # reads a whole text at its end, transformers at its beginning
         class_name, native = files.choose_class(
-            self.layout, [spec.kind for spec in by_kind.values() if files.is_native(self.layout, spec)]
+            self.layout,
+            [s.kind for s in by_kind.values() if files.is_native(self.layout, s) and not (causal and s.reads_text)],
         )
         hf: dict[str, Any] = {"architectures": [class_name], "model_type": self.model_type, "dtype": "float32"}
         hf |= {**self.kept, **(kept or {}), **self.check(model.body.config)}

@@ -74,6 +74,8 @@ class Attention:
 
     bias: in the four linear maps. qk_norm: the config's norm over each head's queries and keys, before rotation.
     windows: a half-width in positions for each layer (a query sees keys at most so far away), None for a global one.
+    causal: a token sees itself and what stands before it, whatever the stream says (Devlin et al. 2019, section 5.1,
+    "LTR"; is_decoder in BERT's files).
     """
 
     num_heads: int
@@ -81,6 +83,7 @@ class Attention:
     qk_norm: bool = False
     dropout: float = 0.0
     windows: tuple[int | None, ...] | None = None
+    causal: bool = False
 
 
 @dataclass(frozen=True)

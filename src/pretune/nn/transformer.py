@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretune.core.stream import Batch, Stream
+from pretune.core.stream import Batch, Stream, left_to_right
 from pretune.nn import config as choices
 from pretune.nn.block import Block
 from pretune.nn.body import Body
@@ -83,7 +83,7 @@ class Transformer(Body):
             raise ValueError("this body reads one stream, and the batch has a target stream too")
         if layers is not None and rows is not None:
             raise ValueError("layers='all' gives every row: leave rows out")
-        stream = batch.source
+        stream = self._seen(batch.source)
         x_TD = self.embed(stream)
         kept = [x_TD]
         for block in self.layers[:-1]:
@@ -94,6 +94,15 @@ class Transformer(Body):
         if self.final_norm is not None:
             x_RD = self.final_norm(x_RD)
         return x_RD if layers is None else [*kept, x_RD]
+
+
+    def _seen(self, stream: Stream) -> Stream:
+        """The stream as this body sees it, made once and kept in the stream's cache."""
+        if not self.config.attention.causal or stream.visibility == "causal":
+            return stream
+        if "left to right" not in stream.cache:
+            stream.cache["left to right"] = left_to_right(stream)
+        return stream.cache["left to right"]  # type: ignore[no-any-return]
 
 
 def _added_positions(config: TransformerConfig) -> nn.Module | None:

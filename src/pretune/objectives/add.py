@@ -25,6 +25,11 @@ class Added:
 
     parts: tuple[Objective, ...]
 
+    @property
+    def body_needs(self) -> dict[str, Any]:
+        """What the parts ask of the body that is made for them: changes to its config."""
+        return {key: value for part in self.parts for key, value in getattr(part, "body_needs", {}).items()}
+
     def samples(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int] = (2, 3)) -> int:
         return self.parts[0].samples(corpus, max_length, num_special)
 

@@ -25,6 +25,7 @@ from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec
 from pretune.objectives.arrangements import OnlyArranges
+from pretune.objectives.causal_lm import body_needs
 from pretune.recipes.recipe import Recipe, open_recipe
 from pretune.train import distribute
 from pretune.train.distribute import Processes
@@ -181,7 +182,8 @@ def start_model(
     if isinstance(objective, OnlyArranges):
         raise InputError("this objective only arranges: add one that predicts, objective.name=full_sentences+mlm")
     if init is None:
-        bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=settings.model, seed=settings.seed)
+        changes = {**body_needs(objective), **settings.model}
+        bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=changes, seed=settings.seed)
         bundle = bundle.with_heads(objective.heads(bundle.model.body))
     else:
         bundle = _continued(init, settings, corpus, objective, allow_pickle)
@@ -231,6 +233,7 @@ def pretraining_metrics(
         num_layers=config.num_layers,
         vocab_size=config.vocab_size,
         gated=config.feed_forward.gated,
+        causal=config.attention.causal,
     )
     device = processes.device
     watts, watts_source = average_watts(settings.watts, device, processes.world, processes.num_machines)

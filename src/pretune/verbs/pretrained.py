@@ -166,6 +166,8 @@ class Pretrained:
         """
         if not isinstance(text, str):
             return [self.fill(one, top_k) for one in text]
+        if self.model.body.config.attention.causal:
+            raise InputError("this model reads from left to right: fill needs a masked language model")
         mask_id = self.tokenizer.vocab.mask_id
         if mask_id is None:
             raise InputError("this tokenizer has no mask token: fill needs a masked language model")

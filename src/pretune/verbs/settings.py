@@ -24,8 +24,8 @@ class PretrainSettings(FitSettings):
     free_at_resume: ClassVar[frozenset[str]] = FitSettings.free_at_resume | {"watts", "valid_samples"}
 
     objective: dict[str, Any] = {}
-    """Settings of the recipe's objective, for example objective.masking_rate=0.3; objective.name=sentence_order+mlm puts
-    another in its place, with its own defaults (names: `pretune objectives`)."""
+    """Settings of the recipe's objective, for example objective.masking_rate=0.3. objective.name=sentence_order+mlm
+    puts another in its place, with its own defaults; `pretune objectives` lists the names."""
     model: dict[str, Any] = {}
     """Changes to the size's preset, for example model.num_layers=3."""
     valid_samples: Annotated[int, Field(ge=1)] = 500

@@ -1,0 +1,96 @@
+"""Every objective by its name through `pretrain`: it runs and is saved with its heads; interrupted, it ends alike."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from pretune.checkpoint.bundle import Bundle
+from pretune.core.hooks import Hook
+from pretune.verbs.pretrain import pretrain
+
+NAMES = {
+    "whole_word": {"lm"},
+    "span_mask": {"lm"},
+    "span_boundary": {"lm", "span_boundary"},
+    "sentence-order+mlm": {"lm", "sentence_order"},
+    "full_sentences+whole_word": {"lm"},
+    "document_sentences+span_mask": {"lm"},
+    "causal_lm": {"lm"},
+}
+SETTINGS = ["steps=4", "batch_size=4", "valid_samples=4", "max_length=32", "save_every_steps=2", "log_every_steps=1"]
+
+
+def run(world, out, name, *more, recipe="modern-tiny", **options):
+    settings = [*SETTINGS, f"objective.name={name}", *more]
+    return pretrain(recipe, corpus=world.corpus, out=out, settings=settings, threads=1, **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_objective_trains_and_is_saved(world, tmp_path, name):
+    metrics = run(world, tmp_path / "run", name)
+    assert np.isfinite(metrics["loss"]["valid"]) and metrics["steps"] == 4
+    assert set(Bundle.load(tmp_path / "run" / "model").model.heads) == NAMES[name]
+
+
+def test_boundary_heads_go_on_training(world, tmp_path):
+    """`--init` takes the span-boundary head from the files; a run without it leaves it out."""
+    how = {"recipe": "bert-tiny"}
+    run(world, tmp_path / "first", "span_boundary", "short_length=null", **how)
+    how["init"] = str(tmp_path / "first" / "model")
+    run(world, tmp_path / "second", "span_boundary", "short_length=null", "optimizer.lr=1e-9", **how)
+    run(world, tmp_path / "third", "sentence_order+mlm", "short_length=null", **how)
+    first, second, third = (Bundle.load(tmp_path / name / "model").model for name in ("first", "second", "third"))
+    weights = [model.heads["span_boundary"].first.dense.weight.detach().numpy() for model in (first, second)]
+    assert np.allclose(*weights, atol=1e-6)
+    assert set(third.heads) == {"lm", "sentence_order"}
+
+
+class StopAfter(Hook):
+    """Leaves as a crash does, when a step is done."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, run):
+        if run.step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["whole_word", "span_boundary"])
+def test_an_interrupted_run_ends_the_same(world, tmp_path, name):
+    """With a masking rate that falls over the run, too."""
+    falling = ["objective.masking_rate=0.4", "objective.final_masking_rate=0.1"]
+    run(world, tmp_path / "whole", name, *falling, hooks=[StopAfter(9)])
+    with pytest.raises(KeyboardInterrupt):
+        run(world, tmp_path / "cut", name, *falling, hooks=[StopAfter(3)])
+    assert not (tmp_path / "cut" / "model").exists()
+    run(world, tmp_path / "cut", name, *falling, hooks=[StopAfter(9)])
+    assert digest(tmp_path / "whole") == digest(tmp_path / "cut")
+
+
+def digest(run):
+    return hashlib.sha256((run / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_from_the_command_line(world, tmp_path):
+    words = ["pretrain", "modern-tiny", "--corpus", world.corpus, "--out", tmp_path / "run", *SETTINGS, "--json"]
+    metrics = world.command(*words, "objective.name=sentence_order+span_mask", "objective.max_words=3").json()
+    assert {"valid_lm", "valid_sentence_order"} <= set(metrics["loss"])
+    settings = (tmp_path / "run" / "run.yaml").read_text("utf-8")
+    assert "name: sentence_order+span_mask" in settings and "max_words: 3" in settings
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    "assignment, told",
+    [
+        ("objective.name=full_sentences", "only arranges"),
+        ("objective.name=span_bondary", "did you mean span-boundary"),
+        ("objective.geometric_p=0.3", "unknown setting"),
+    ],
+)
+def test_refusals(world, tmp_path, assignment, told):
+    result = world.command("pretrain", "modern-tiny", "--corpus", world.corpus, "--out", tmp_path / "run", assignment)
+    assert result.status == 2 and told in result.err and not (tmp_path / "run").exists()
