@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from pretune.checkpoint.bundle import Bundle
+from pretune.core.errors import InputError
 from pretune.core.hooks import Hook
+from pretune.families.family import HeadSpec
 from pretune.verbs.pretrain import pretrain
+from pretune.verbs.pretrained import Pretrained
 
 NAMES = {
     "whole_word": {"lm"},
@@ -45,6 +48,23 @@ def test_boundary_heads_go_on_training(world, tmp_path):
     weights = [model.heads["span_boundary"].first.dense.weight.detach().numpy() for model in (first, second)]
     assert np.allclose(*weights, atol=1e-6)
     assert set(third.heads) == {"lm", "sentence_order"}
+
+
+def test_a_model_from_left_to_right_stays_one(world, tmp_path):
+    """Whatever head it gets: a text is read at its last row, which has seen all of it, and nothing is filled in."""
+    run(world, tmp_path / "run", "full_sentences+causal_lm")
+    bundle = Bundle.load(
+        tmp_path / "run" / "model", heads=[HeadSpec("sequence", ("no", "yes")), HeadSpec("token", ("O",))]
+    )
+    assert bundle.template.summary == -1 and bundle.model.body.config.attention.causal
+    assert "left to right" in bundle.manifest["transformers"]
+    model = Pretrained(bundle)
+    one, other = model.logits(["the man was kind", "the man was cruel"], "sequence")
+    assert abs(one - other).max() > 1e-4
+    one, other = (rows[:3] for rows in model.logits(["the man was kind", "the man was cruel"], "token"))
+    assert np.allclose(one, other, atol=1e-6)
+    with pytest.raises(InputError, match="left to right: fill needs"):
+        model.fill("the [MASK] was")
 
 
 class StopAfter(Hook):

@@ -227,7 +227,7 @@ def pretraining_metrics(
     flops = training_flops(
         num_tokens=report.tokens,
         squared_lengths=report.squared_lengths,
-        num_predictions=report.predictions.get("lm", 0),
+        num_predictions=sum(report.predictions.get(head, 0) for head in ("lm", "span_boundary")),
         hidden_size=config.hidden_size,
         intermediate_size=config.feed_forward.intermediate_size,
         num_layers=config.num_layers,
@@ -269,7 +269,9 @@ def summary(metrics: Mapping[str, Any], out: Path) -> str:
     lines = [
         f"{metrics['recipe']}: {metrics['steps']:,} steps, {metrics['tokens']:,} tokens in {metrics['seconds']:,.0f} s "
         f"({metrics['tokens_per_second']:,.0f} tokens/s, MFU {metrics['mfu']:.0%})",
-        f"validation loss {loss:.3f} nats a masked piece; a model that knows only word frequencies has {entropy:.3f}",
+        f"validation loss {loss:.3f} nats a predicted piece; a model that knows only word frequencies has {entropy:.3f}"
+        if "valid_lm" in metrics["loss"]
+        else f"validation loss {loss:.3f} nats a sample",
         *metrics["notes"],
         f"model: {out / 'model'}   report: {out / 'report.html'}",
     ]

@@ -93,6 +93,8 @@ class Pretrained:
             return list(self.embed(texts, truncate=truncate))
         if head in ROWLESS_HEADS:
             raise InputError(f"the {head} head reads no rows of a text: predict uses it")
+        if head == "span_boundary":
+            raise InputError("span_boundary reads the rows beside a masked span: it has no logits of a text")
         whole = head in WHOLE_TEXT_HEADS
         every_row = not whole or getattr(self.model.heads[head], "pooling", "row") != "row"
 
@@ -102,7 +104,8 @@ class Pretrained:
             parts = torch.split(self.model(batch, heads=[head])[head], sizes.tolist())
             return [part[0] for part in parts] if whole else list(parts)
 
-        examples = [_reading(example, head, every_row, whole) for example in self._examples(texts, truncate)]
+        causal = self.model.body.config.attention.causal
+        examples = [_reading(example, head, every_row, whole, causal) for example in self._examples(texts, truncate)]
         return self._map(examples, compute)
 
     def embed(
@@ -253,9 +256,10 @@ def _as_given(packed: Sequence[Tensor], batch: Batch) -> list[Tensor]:
     return out
 
 
-def _reading(example: Example, head: str, every_row: bool, whole: bool) -> Example:
-    """The example read at its first row or at every row; of a text read as a whole, its rows are one group."""
-    rows = np.arange(example.num_tokens if every_row else 1)
+def _reading(example: Example, head: str, every_row: bool, whole: bool, causal: bool) -> Example:
+    """The example read at its first row, of a causal body at its last, or at every row; of a text read as a whole, its
+    rows are one group."""
+    rows = np.arange(example.num_tokens) if every_row else np.array([example.num_tokens - 1 if causal else 0])
     group_M = np.zeros_like(rows) if whole else None
     return Example(source=example.source, predict={head: Targets(at_MK=rows[:, None], group_M=group_M)})
 
