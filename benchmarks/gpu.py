@@ -134,10 +134,8 @@ def table(content: Mapping[str, Any]) -> list[str]:
                 speeds = values(runs, "tokens_per_second", **which)
                 if not speeds:
                     continue
-                shares = [
-                    spread([100 * one for one in values(runs, name, **which).values()], 1)
-                    for name in ("padding", "mfu", "of_989_tflops")
-                ]
+                figures = [values(runs, name, **which) for name in ("padding", "mfu", "of_989_tflops")]
+                shares = [spread([100 * one for one in found.values()], 1) if found else "" for found in figures]
                 name = f"{part}, {texts}, {side}"
                 shown = spread(list(speeds.values())), ratio(ours, speeds) if ours else ""
                 lines.append(row(name, f"{shares[0]} %", *shown, *shares[1:]))

@@ -34,7 +34,8 @@ class Record:
         if path is not None and path.exists():
             kept = json.loads(path.read_text("utf-8"))
             if kept["settings"] != self.content["settings"]:
-                raise SystemExit(f"{path} holds results with other settings: {kept['settings']}")
+                print(f"{path} holds results with other settings: {kept['settings']}", file=sys.stderr)
+                raise SystemExit(2)
             self.content["results"] = [result for result in kept["results"] if "failed" not in result]
 
     @property
@@ -65,11 +66,16 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
+    """The processor's name, family and model: processors of one name differ in how wide their products are."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    pairs = [line.partition(":") for line in reversed(lines)]
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    wide = "with" if " avx512f " in f" {found.get('flags', '')} " else "without"
+    family, model = found.get("cpu family", "?"), found.get("model", "?")
+    return f"{found.get('model name', 'unknown')}, family {family}, model {model}, {wide} AVX-512"
 
 
 def add_arguments(parser: argparse.ArgumentParser, repetitions: int) -> None:

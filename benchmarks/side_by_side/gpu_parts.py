@@ -76,23 +76,23 @@ def parity(options: argparse.Namespace, put: Put) -> None:
         source = open_source(options, here, "drawn", corpus)
         batch = pack([source.example(number, 0) for number in range(16)])
         found: dict[str, tuple[float, float]] = {}
-        hidden, norms = {}, {}
+        hidden, grads = [], []
         for bundle, device in ((here, "cpu"), (there, options.device)):
             bundle.model.to(device)
             with torch.no_grad():
-                hidden[device] = bundle.model.body(batch.to(device)).float().cpu()
+                hidden.append(bundle.model.body(batch.to(device)).float().cpu())
             loss = source.objective.loss(bundle.model, batch.to(device))["lm"]
             (loss.sum / loss.count).backward()
-            norms[device] = [p.grad.float().cpu() for p in bundle.model.parameters() if p.grad is not None]
+            grads.append([p.grad.float().cpu() for p in bundle.model.parameters() if p.grad is not None])
             bundle.model.zero_grad(set_to_none=True)
-        largest = max(float(grad.abs().max()) for grad in norms["cpu"])
-        apart = max(float((a - b).abs().max()) for a, b in zip(norms["cpu"], norms[options.device], strict=True))
-        found["hidden"] = float((hidden["cpu"] - hidden[options.device]).abs().max()), BOUNDS["hidden"]
+        largest = max(float(grad.abs().max()) for grad in grads[0])
+        apart = max(float((a - b).abs().max()) for a, b in zip(*grads, strict=True))
+        found["hidden"] = float((hidden[0] - hidden[1]).abs().max()), BOUNDS["hidden"]
         found["gradients"] = apart / largest, BOUNDS["gradients"]
         if torch.device(options.device).type == "cuda":
             with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
                 half = there.model.body(batch.to(options.device)).float().cpu()
-            found["hidden, bf16"] = float((hidden["cpu"] - half).abs().max()), float("inf")
+            found["hidden, bf16"] = float((hidden[0] - half).abs().max()), float("inf")
         job = replace(job_of(options), batch_size=8, steps=5, warmup=0, precision="fp32")
         losses = [
             run_pretune(bundle, source, replace(job, device=device)).losses
@@ -100,8 +100,8 @@ def parity(options: argparse.Namespace, put: Put) -> None:
         ]
         found["losses"] = max(abs(a - b) for a, b in zip(*losses, strict=True)), BOUNDS["losses"]
         put(family, found)
-        if apart := [what for what, (value, bound) in found.items() if not value <= bound]:
-            raise SystemExit(f"{family}: the device differs from the CPU in {', '.join(apart)}: {found}")
+        if wrong := [what for what, (value, bound) in found.items() if not value <= bound]:
+            raise SystemExit(f"{family}: the device differs from the CPU in {', '.join(wrong)}: {found}")
 
 
 def base(options: argparse.Namespace, put: Put) -> None:
@@ -210,9 +210,8 @@ def stepper(bundle: Bundle, source: PretrainingSource, job: Job) -> Callable[[li
     dtype = autocast_dtype(job.precision, device)
 
     def take(batches: list[Batch]) -> None:
-        fresh = [replace(batch, source=replace(batch.source, cache={})) for batch in batches]
         optimizers.zero_grad()
-        result = gradients(step, optimizers.parameters, fresh, (1, 0, 0), device, dtype)
+        result = gradients(step, optimizers.parameters, batches, (1, 0, 0), device, dtype)
         clip(optimizers.parameters, result.norm, settings.clip_norm)
         optimizers.step(1.0)
 
@@ -242,7 +241,7 @@ def tables(take: Callable[[list[Batch]], None], batches: list[list[Batch]], job:
     """The most expensive operations, by the device's time and by the host's."""
     is_cuda = job.device != "cpu"
     kinds = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * is_cuda
-    with torch.profiler.profile(activities=kinds) as found:
+    with torch.profiler.profile(activities=kinds, acc_events=True) as found:
         for step in batches[:3]:
             take(step)
         synchronize(job.device)
