@@ -20,6 +20,8 @@ from side_by_side.figures import heading, row
 
 WARMUP = 0.02
 VALID_SAMPLES = 1000
+WITHOUT_EXTRAS = {"evaluate_every_steps": 1_000_000_000, "valid_samples": 1, "save_every_minutes": None}
+"""The Trainer neither evaluates nor saves in its time; pretune looks at one held-out sample and saves at the end."""
 
 
 def to_loss(options: argparse.Namespace, record: Record) -> Iterator[str]:
@@ -85,6 +87,7 @@ def train_pretune(options: argparse.Namespace, cell: Cell, corpus: Any) -> tuple
     seed = options.seed + cell["repetition"] - 1
     settings = parse_assignments(options.set) | {"seconds": cell["seconds"], "seed": seed}
     settings.setdefault("max_length", options.max_length)
+    settings |= WITHOUT_EXTRAS
     found = pretune.pretrain(
         f"{options.recipe}-{options.size}", corpus=corpus.folder, out=out, settings=settings, threads=options.threads
     )
