@@ -212,6 +212,9 @@ def test_damage_is_found_and_named(tmp_path: Path, text_file: Path, tokenizer_di
     with pytest.raises(InputError, match="tokens-train.bin has .* bytes instead of .*documents-valid.idx is missing"):
         Corpus.open(folder)
     manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"\ud800": 1}))  # half a character, as JSON can say it
+    with pytest.raises(InputError, match="manifest.json: damaged"):
+        Corpus.open(folder)
     (folder / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
     with pytest.raises(InputError, match="version 99, this pretune reads 2"):
         Corpus.open(folder)
