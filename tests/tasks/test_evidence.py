@@ -6,6 +6,7 @@ import torch
 
 from pretune.core.errors import InputError
 from pretune.core.pack import pack
+from pretune.core.registry import entries
 from pretune.tasks.evidence import Evidence, mean_evidence
 from pretune.tasks.run import evidence_source, predict_source
 from pretune.tasks.source import TaskSource
@@ -39,14 +40,14 @@ def test_models_that_speak_of_other_things_are_refused(other, message):
         mean_evidence([of([0.9, 0.1], rows=np.array([[1, 1]])), other], RECORD)
 
 
-TASKS = {
-    "classify": {},
+SETTINGS = {
     "pair": {"windows": "mean"},
-    "regress": {},
-    "choose": {},
     "answer": {"stride": 2, "no_answer": True, "num_best": 2},
     "tag": {"decode_pieces": "mean", "label_pieces": "all"},
 }
+
+
+NO_EVIDENCE = ("similar",)
 
 
 def sourced(tiny, task, records, tokenizer, template):
@@ -67,10 +68,14 @@ def close(first, second):
         assert first == pytest.approx(second, abs=1e-9) if isinstance(first, float) else first == second
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", entries("pretune.tasks"))
 def test_what_is_decided_on_one_models_evidence_is_its_prediction(tiny, tokenizer, template, name):
-    task, records = tiny.fitted(name, **TASKS[name])
+    task, records = tiny.fitted(name, **SETTINGS.get(name, {}))
     model, source = sourced(tiny, task, records, tokenizer, template)
+    if name in NO_EVIDENCE:
+        with pytest.raises(InputError, match="has nothing that models could average: name one model"):
+            evidence_source(model, source)
+        return
     each = evidence_source(model, source)
     means = [mean_evidence([one, one, one], record) for one, record in zip(each, records, strict=True)]
     close(source.task.conclude(means, records), predict_source(model, source))
@@ -129,10 +134,3 @@ def test_starts_and_ends_of_answers_are_averaged_over_all_windows(tiny, tokenize
     start, end = np.exp(mean.values[1:]).T
     total = sum(start[a] * end[b] for a in range(3) for b in range(a, 3))
     assert answers[2]["score"] == pytest.approx(0.45 * 0.55 / total)
-
-
-def test_a_task_without_probabilities_says_so():
-    from pretune.tasks.task import Task
-
-    with pytest.raises(InputError, match="has nothing that models could average"):
-        Task.evidence(open_task("classify"), {}, None, [])
