@@ -130,12 +130,11 @@ class similar(TextVectors):
     def notes(self) -> tuple[str, ...]:
         """What scores are of, and what cosines stand for."""
         found = ["scores are of the cosine of the texts' vectors"] if self._judge != self._own_judge else []
+        if isinstance(self._judge, Ranks):
+            found.append("mrr and accuracy: each text's own text_b is looked for among all different ones of its file")
         if self.objective == "cosine" and self.low is not None and self.high is not None:
             found.append(f"cosines 0 and 1 stand for the labels {self.low:g} and {self.high:g}")
         return tuple(found)
-
-    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
-        return self._judge.remarks(records)
 
     def contents(self, record: Record) -> Contents:
         columns = TRIPLE if self.objective == "triplet" or record.get("text_c") else PAIR

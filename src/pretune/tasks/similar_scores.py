@@ -37,7 +37,6 @@ class Judge(Protocol):
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores: ...
     def items(self, metric: str, predictions: Sequence[Prediction], records: Sequence[Record]) -> Items: ...
     def baselines(self, train: Sequence[Record], test: Sequence[Record]) -> Baselines: ...
-    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,6 @@ class Values:
         found = {"constant": [0.0] * len(test)}
         found |= {one.kind: one.pairs().tolist() for one in _likenesses(train, test)}
         return {name: [{"score": score} for score in column] for name, column in found.items()}
-
-    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
-        return ()
 
 
 @dataclass(frozen=True)
@@ -96,9 +92,6 @@ class Triplets:
             ]
             for one, other in zip(near, far, strict=True)
         }
-
-    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
-        return ()
 
 
 @dataclass(frozen=True)
@@ -132,12 +125,6 @@ class Ranks:
             for one in _likenesses(train, test)
         }
 
-    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
-        number = len({record["text_b"] for record in records})
-        return (
-            f"mrr and accuracy: each text's own text_b is looked for among the {number:,} different ones of its file",
-        )
-
 
 @dataclass(frozen=True)
 class TwoVectorClasses:
@@ -160,9 +147,6 @@ class TwoVectorClasses:
         texts, test_texts = ([tuple(text_of(r, column) for column in PAIR) for r in part] for part in (train, test))
         found = OneLabel(self.labels).baselines(texts, train, test_texts)
         return {name: [{"class": one} for one in column] for name, column in found.items()}
-
-    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
-        return ()
 
 
 def value_of(record: Record) -> float:
