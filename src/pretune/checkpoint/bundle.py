@@ -189,8 +189,11 @@ class Bundle:
     @property
     def vector_head(self) -> EmbeddingHead | None:
         """What makes the vector of a text, where the model was trained for one."""
-        found = self.model.heads["embedding"] if "embedding" in self.model.heads else None
-        return found if isinstance(found, EmbeddingHead) else None
+        if "embedding" not in self.model.heads:
+            return None
+        head = self.model.heads["embedding"]
+        assert isinstance(head, EmbeddingHead)
+        return head
 
     @property
     def no_vector(self) -> str | None:
