@@ -95,7 +95,6 @@ class Transformer(Body):
             x_RD = self.final_norm(x_RD)
         return x_RD if layers is None else [*kept, x_RD]
 
-
     def _seen(self, stream: Stream) -> Stream:
         """The stream as this body sees it, made once and kept in the stream's cache."""
         if not self.config.attention.causal or stream.visibility == "causal":
