@@ -104,7 +104,7 @@ def make_model(task, family="bert", seed=1, **changes):
 
 
 def without_dropout(family):
-    return {"hidden_dropout": 0.0, "embedding_dropout": 0.0, "attention.dropout": 0.0} if family == "bert" else {}
+    return {"hidden_dropout": 0.0, "embedding_dropout": 0.0, "attention.dropout": 0.0} if family != "modern" else {}
 
 
 def fitted(name, **settings):

@@ -8,6 +8,7 @@ pretune.json                                                     the manifest
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ class Bundle:
     ) -> "Bundle":
         """A model with fresh weights for a tokenizer. size, changes: as `Family.config` takes them."""
         chosen = open_family(family) if isinstance(family, str) else family
-        body = chosen.build(chosen.config(size, tokenizer.vocab.size, **(changes or {})), seed)
+        settings = {**(changes or {}), **chosen.for_tokenizer(tokenizer.special_ids)}
+        body = chosen.build(chosen.config(size, tokenizer.vocab.size, **settings), seed)
         model = Model(body, {spec.kind: chosen.head_of(spec, body, seed) for spec in heads})
         loaded = Loaded(model, tuple(heads), fresh=("body", *(spec.kind for spec in heads)))
         return cls(model, tokenizer, _facts(loaded))._checked()
@@ -147,8 +149,13 @@ class Bundle:
 
         def write(folder: Path) -> None:
             write_model(folder, config, weights)
-            has_segments = self.model.body.config.num_segments > 1
-            self.tokenizer.save(folder, model_max_length=self.max_length, token_type_ids=has_segments)
+            found = self.template
+            self.tokenizer.save(
+                folder,
+                model_max_length=self.max_length,
+                token_type_ids=any(found.segments_pair),
+                template=(_parts(found.single, found.segments_single), _parts(found.pair, found.segments_pair)),
+            )
             for path, value in (more or {}).items():
                 (folder / path).parent.mkdir(exist_ok=True)
                 (folder / path).write_text(json.dumps(value, indent=2) + "\n", "utf-8")
@@ -222,6 +229,12 @@ class Bundle:
             raise InputError(
                 f"the tokenizer has {pieces} pieces and the model {rows} rows for them: they do not belong"
             )
+        for path, wanted in self.family.for_tokenizer(self.tokenizer.special_ids).items():
+            if (held := reduce(getattr, path.split("."), self.model.body.config)) != wanted:
+                raise InputError(
+                    f"with this tokenizer's special tokens {path} is {wanted}, and the model's is {held}: they do not "
+                    f"belong"
+                )
         return self
 
 
@@ -280,6 +293,10 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
 
 def _as_json(spec: HeadSpec) -> dict[str, Any]:
     return {**asdict(spec), "labels": list(spec.labels)}
+
+
+def _parts(parts: Sequence[int | str], segments: Sequence[int]) -> tuple[tuple[int | str, int], ...]:
+    return tuple(zip(parts, segments, strict=True))
 
 
 def _tokenizer(tokenizer: str | Path | Tokenizer) -> Tokenizer:

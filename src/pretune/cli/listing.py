@@ -35,18 +35,19 @@ def families(
         return
     from pretune.evaluate.table import Table, as_text
     from pretune.families.counts import count_parameters, table
+    from pretune.families.family import open_family
 
     rows: list[dict[str, Any]] = [
         {
             "preset": f"{family}-{size}",
-            "body": count_parameters(family, size, vocab_size, pooler=family == "bert"),
+            "body": count_parameters(family, size, vocab_size, pooler=open_family(family).has_pooler),
             "with_lm_head": exact,
             "published": published,
         }
         for family in entries("pretune.families")
         for size, exact, published in table(family, vocab_size)
     ]
-    notes = (f"{vocab_size:,} pieces; bert's body with its pooler. Published: rounded, with the published vocabulary.",)
+    notes = (f"{vocab_size:,} pieces; bodies with their pooler. Published: rounded, with the published vocabulary.",)
     columns = ("preset", "body", "with LM head", "published")
     text = as_text(Table(columns, tuple(tuple(row.values()) for row in rows), notes=notes))
     emit({"vocab_size": vocab_size, "presets": rows}, text, as_json)

@@ -22,7 +22,7 @@ class Template:
     single, pair: parts in order, a span's index or a special token's name in `special_ids`.
     segments_single, segments_pair: the segment id of each part; all 0 for families without segments.
     summary: index of the part whose row stands for the whole ([CLS]); -1: the last ([SEP]).
-    first_position: RoBERTa starts at 2.
+    first_position: the first token's. (RoBERTa's offset is its body's: `nn.config.Learned`.)
     """
 
     special_ids: dict[str, int]

@@ -1,6 +1,7 @@
 """Model families, one a file: presets, template, heads, and a two-way map to Hugging Face's files.
 
 bert.py      BERT: post-norm, learned positions, two segments (Devlin et al. 2019)
+roberta.py   RoBERTa, XLM-RoBERTa, CamemBERT: BERT with an offset of positions (Liu et al. 2019)
 modern.py    ModernBERT's architecture at our sizes: pre-norm, rotary, gated (Warner et al. 2024)
 family.py    the Family protocol, HeadSpec, `open_family`, `family_of`
 encoder.py   what encoder families share: bodies, heads and files from tables

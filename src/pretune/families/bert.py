@@ -16,8 +16,8 @@ from pretune.core.randomness import derive_seed
 from pretune.families.encoder import Encoder
 from pretune.families.family import PRETRAINING, HeadSpec, Kind
 from pretune.families.layout import Layout, Part
-from pretune.families.settings import key, rate, read, write
-from pretune.families.weights import module, same
+from pretune.families.settings import Key, key, rate, read, write
+from pretune.families.weights import Rule, module, same
 from pretune.nn.body import Body
 from pretune.nn.config import (
     Attention,
@@ -53,7 +53,6 @@ KEYS = (
 )
 
 BODY = [
-    *same("body.token_embedding.weight", "embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
     *same("body.position.embedding.weight", "embeddings.position_embeddings.weight"),
     *same("body.segment_embedding.weight", "embeddings.token_type_embeddings.weight"),
     *module("body.embedding_norm", "embeddings.LayerNorm"),
@@ -75,6 +74,11 @@ LM = [
     *module("lm.transform.norm", "cls.predictions.transform.LayerNorm"),
     *same("lm.decoder.bias", "cls.predictions.bias", "cls.predictions.decoder.bias"),
 ]
+
+
+def tokens(*copies: str) -> list[Rule]:
+    """The token embedding; copies: as a file may repeat it as a language model's output."""
+    return same("body.token_embedding.weight", "embeddings.word_embeddings.weight", *copies)
 
 
 class Bert(Encoder):
@@ -112,12 +116,12 @@ class Bert(Encoder):
         "base": 110_000_000,
         "large": 340_000_000,
     }
-    token_ids = {"pad_token_id": "pad"}
-    keys = KEYS
+    token_ids: Mapping[str, str] = {"pad_token_id": "pad"}
+    keys: Sequence[Key] = KEYS
     layout = Layout(
         class_name="Bert",
         prefix="bert.",
-        body=Part(tuple(BODY)),
+        body=Part((*tokens("cls.predictions.decoder.weight"), *BODY)),
         pooler=Part(tuple(module("body.pooler.dense", "pooler.dense"))),
         heads={
             "lm": (Part(tuple(LM), output=True),),
@@ -148,7 +152,9 @@ class Bert(Encoder):
         "pruned_heads": ({}, None),
         "quantization_config": (None,),
     }
-    kept = {"pad_token_id": None, "classifier_dropout": None}
+    kept: Mapping[str, Any] = {"pad_token_id": None, "classifier_dropout": None}
+    causal_class = "LMHeadModel"
+    """The end of the name of transformers' class for a language model that reads from left to right."""
 
     def base(self, vocab_size: int) -> TransformerConfig:
         norm = Norm(kind="layer", eps=1e-12, bias=True)
@@ -178,10 +184,10 @@ class Bert(Encoder):
     def to_hf(
         self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """A causal body's language model is transformers' BertLMHeadModel."""
+        """A causal body's language model is of a class of its own in transformers (BertLMHeadModel)."""
         hf, weights = super().to_hf(model, specs, kept)
-        if hf["is_decoder"] and hf["architectures"] == ["BertForMaskedLM"]:
-            hf["architectures"] = ["BertLMHeadModel"]
+        if hf["is_decoder"] and hf["architectures"] == [f"{self.layout.class_name}ForMaskedLM"]:
+            hf["architectures"] = [self.layout.class_name + self.causal_class]
         return hf, weights
 
     def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
@@ -212,7 +218,7 @@ class Bert(Encoder):
             head.transform = self.pooler_of(body, seed).requires_grad_(True)  # type: ignore[assignment]
         return head
 
-    def head_settings(self, hf: Mapping[str, Any]) -> tuple[Pooling, float | None]:
+    def head_settings(self, hf: Mapping[str, Any], kind: Kind) -> tuple[Pooling, float | None]:
         return "row", rate(hf, "classifier_dropout")
 
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What encoder families share: bodies, heads and files from tables, which bert.py and modern.py hold."""
+"""What encoder families share: bodies, heads and files from tables, which the families' files hold."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -68,8 +68,8 @@ class Encoder(ABC):
         """A fresh head of a kind that exists, with a number of labels where it needs one."""
 
     @abstractmethod
-    def head_settings(self, hf: Mapping[str, Any]) -> tuple[Pooling, float | None]:
-        """How config.json says that heads of whole texts pool, and the dropout before a classifier."""
+    def head_settings(self, hf: Mapping[str, Any], kind: Kind) -> tuple[Pooling, float | None]:
+        """How config.json says that a head of whole texts pools, and the dropout before a kind's last map."""
 
     @abstractmethod
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
@@ -112,6 +112,10 @@ class Encoder(ABC):
             config = replace(config, attention=replace(config.attention, causal=told["causal"]))
         init = told.get("init") if isinstance(told, Mapping) else None
         return config if init is None else replace(config, init=settings.read_init(init))
+
+    def for_tokenizer(self, special_ids: Mapping[str, int]) -> dict[str, Any]:
+        """Nothing: most bodies fit any tokenizer."""
+        return {}
 
     def need_special(self, special_ids: Mapping[str, int], roles: Sequence[str] = ("cls", "sep")) -> dict[str, int]:
         """The special ids; InputError where a role is missing."""
@@ -168,6 +172,10 @@ class Encoder(ABC):
         how: dict[str, Any] = {"pooling": spec.pooling, "dropout": spec.dropout, "normalize": spec.normalize}
         return self.head(spec.kind, body, num_labels, seed=seed, **how)
 
+    @property
+    def has_pooler(self) -> bool:
+        return self.layout.pooler is not None
+
     def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
         raise InputError(f"{self.name} has no pooler")
 
@@ -193,7 +201,8 @@ class Encoder(ABC):
         file = files.normal_names(self.layout, weights)
         with torch.device("meta"):  # sizes are compared before memory is taken for them
             check_sizes(self.layout, Transformer(config, None), file)
-        told = self.head_settings(hf)
+        told = partial(self.head_settings, hf)
+        told("sequence")  # what it says is looked at, whatever heads there are
         present = heads_in(self.layout, hf, file, told, heads is None)
         specs = (
             [each.spec for each in present] if heads is None else [wanted_spec(spec, present, told) for spec in heads]

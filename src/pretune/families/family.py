@@ -123,6 +123,10 @@ class Family(Protocol):
         """{size: parameters as the paper rounds them}, where there is a paper of this size."""
 
     @property
+    def has_pooler(self) -> bool:
+        """Whether the family's files keep a layer between body and heads (`pooler_of`)."""
+
+    @property
     def token_ids(self) -> Mapping[str, str]:
         """{key of config.json: role of the special token whose id it holds}."""
 
@@ -151,6 +155,9 @@ class Family(Protocol):
     def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
         """The layer that the family's files keep between body and heads, attached to the body where it has none yet.
         InputError where the family has no such layer."""
+
+    def for_tokenizer(self, special_ids: Mapping[str, int]) -> Mapping[str, Any]:
+        """Settings that a body must have to go with a tokenizer: {dotted path: value}."""
 
     def template(self, special_ids: Mapping[str, int]) -> Template:
         """Where special tokens and spans go. InputError for a tokenizer without the tokens it needs."""

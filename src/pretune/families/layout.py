@@ -92,8 +92,7 @@ def native_kinds(layout: Layout, architectures: Sequence[str], names: Iterable[s
     found = list(class_kinds(layout, architectures) or ())
     there = set(names)
     for kind, parts in layout.heads.items():
-        distinct = raw_names(parts[-1:])
-        if kind not in found and there & distinct and not any(name.startswith(GENERIC_HEADS) for name in distinct):
+        if kind not in found and there & raw_names(parts[-1:]) and not _is_generic(parts):
             found.append(kind)
     return found
 
@@ -119,10 +118,15 @@ def choose_class(layout: Layout, kinds: Sequence[Kind]) -> tuple[str, list[Kind]
     taken = raw_names(part for kind in native for part in layout.heads[kind])
     for kind in kinds:
         names = raw_names(layout.heads.get(kind, ()))
-        if kind not in native and names and not names & taken:
+        if kind not in native and names and not names & taken and not _is_generic(layout.heads[kind]):
             native.append(kind)
             taken |= names
     return layout.class_name + end, native
+
+
+def _is_generic(parts: Sequence[Part]) -> bool:
+    """Whether a head's output map has a name that only the class explains."""
+    return any(name.startswith(GENERIC_HEADS) for name in raw_names(parts[-1:]))
 
 
 def expanded(part: Part, num_layers: int, ours: Iterable[str]) -> list[Rule]:

@@ -201,7 +201,7 @@ class Modern(Encoder):
             seed=seed,
         )
 
-    def head_settings(self, hf: Mapping[str, Any]) -> tuple[Pooling, float | None]:
+    def head_settings(self, hf: Mapping[str, Any], kind: Kind) -> tuple[Pooling, float | None]:
         named = hf.get("classifier_pooling", "cls")
         poolings: dict[Any, Pooling] = {"cls": "row", "mean": "mean"}
         if not isinstance(named, str) or named not in poolings:

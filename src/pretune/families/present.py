@@ -1,6 +1,6 @@
 """Which heads a Hugging Face file has, as specs: from the class it names, the names of its weights and its labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -13,6 +13,9 @@ from pretune.families.labels import read_labels, read_problem
 from pretune.families.layout import GENERIC_HEADS, OWN, Layout
 from pretune.families.settings import rate
 from pretune.nn.pooling import Pooling
+
+HeadSettings = Callable[[Kind], tuple[Pooling, float | None]]
+"""How config.json says that a head of a kind pools, and its dropout."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def heads_in(
     layout: Layout,
     hf: Mapping[str, Any],
     file: Mapping[str, Tensor],
-    head_settings: tuple[Pooling, float | None],
+    head_settings: HeadSettings,
     all_wanted: bool,
 ) -> list[Present]:
     """The heads of a file with normal names.
@@ -47,7 +50,7 @@ def heads_in(
     if all_wanted:
         _refuse_other_heads(layout, architectures, kinds, file)
     there = [kind for kind in kinds if kind in PRETRAINING or _output_map(layout, kind) in file]
-    specs = [_spec(kind, hf, file) for kind in there]
+    specs = [_spec(layout, kind, hf, file) for kind in there]
     own = [kind for kind in KINDS if any(name.startswith(f"{OWN}{kind}.") for name in file)]
     own += [kind for kind in WITHOUT_WEIGHTS if kind in told_heads(hf) and kind not in own]
     return [Present(complete(spec, head_settings)) for spec in specs] + [
@@ -62,34 +65,38 @@ def told_heads(hf: Mapping[str, Any]) -> Mapping[str, Any]:
     return heads if isinstance(heads, Mapping) else {}
 
 
-def wanted_spec(spec: HeadSpec, present: Sequence[Present], head_settings: tuple[Pooling, float | None]) -> HeadSpec:
+def wanted_spec(spec: HeadSpec, present: Sequence[Present], head_settings: HeadSettings) -> HeadSpec:
     """What is asked for, with what it leaves open. A head that is trained anew reads one row unless told otherwise
     (where transformers takes the config's pooling); one that the file has keeps its own."""
     there = next((each.spec for each in present if each.spec.kind == spec.kind and each.fits(spec)), None)
     if there is not None and spec.kind == "embedding":
         how = there.normalize if spec.normalize is None else spec.normalize
         return replace(spec, pooling=there.pooling, normalize=how)
-    return complete(spec, (there.pooling or "row", there.dropout) if there else ("row", head_settings[1]))
+    settings: tuple[Pooling, float | None] = ("row", head_settings(spec.kind)[1])
+    if there is not None:
+        settings = (there.pooling or "row", there.dropout)
+    return complete(spec, lambda _: settings)
 
 
-def complete(spec: HeadSpec, head_settings: tuple[Pooling, float | None]) -> HeadSpec:
+def complete(spec: HeadSpec, head_settings: HeadSettings) -> HeadSpec:
     """A spec with the file's pooling and dropout where it leaves them open."""
     if spec.kind == "embedding":
         return replace(spec, pooling=spec.pooling or "mean", normalize=bool(spec.normalize))
     if not spec.has_settings:
         return spec
-    pooling, dropout = head_settings
+    pooling, dropout = head_settings(spec.kind)
     if spec.reads_text and spec.pooling is None:
         spec = replace(spec, pooling=pooling)
     return replace(spec, dropout=dropout) if spec.dropout is None else spec
 
 
-def _spec(kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> HeadSpec:
+def _spec(layout: Layout, kind: Kind, hf: Mapping[str, Any], file: Mapping[str, Tensor]) -> HeadSpec:
     if kind in (*PRETRAINING, "choice", "answer"):
         return HeadSpec(kind)
-    shape = file["classifier.weight"].shape
+    name = _output_map(layout, kind)
+    shape = file[name].shape
     if len(shape) != 2 or not shape[0]:
-        raise InputError(f"classifier.weight has shape {list(shape)}: expected [labels, hidden_size]")
+        raise InputError(f"{name} has shape {list(shape)}: expected [labels, hidden_size]")
     num_labels = shape[0]
     labels = read_labels(hf, num_labels)
     return HeadSpec(kind, labels, read_problem(hf, num_labels)) if kind == "sequence" else HeadSpec(kind, labels)

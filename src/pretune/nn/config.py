@@ -17,9 +17,13 @@ Placement = Literal["post", "pre"]
 
 @dataclass(frozen=True)
 class Learned:
-    """A learned vector for each of `max_positions` positions, added to the token's (BERT)."""
+    """A learned vector for each of `max_positions` positions, added to the token's (BERT).
+
+    first: rows of the table that stand before the first position's and that no token has (RoBERTa: 2).
+    """
 
     max_positions: int
+    first: int = 0
 
 
 @dataclass(frozen=True)

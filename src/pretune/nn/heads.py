@@ -86,6 +86,7 @@ class ClassificationHead(nn.Module):
     """Logits of classes, [M, C]; with one label a value, [M, 1].
 
     pooling "row": each prediction reads its own row, the summary row of a text or a token of it.
+    drop_input: dropout also before the transform (RoBERTa, ELECTRA).
     Others (`pooling.py`): the rows of a text are predictions of one group, and every one of them gets the logits of the
     text's vector. With weights of 1 / rows the loss and its count are then those of one prediction a text.
     """
@@ -100,10 +101,12 @@ class ClassificationHead(nn.Module):
         pooling: Pooling = "row",
         dropout: float = 0.0,
         bias: bool = True,
+        drop_input: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.pooling = pooling
+        self.drop_input = drop_input
         self.dropout = dropout
         self.attention = AttentionPooling(hidden_size) if pooling == "attention" else None
         pooled_size = 3 * hidden_size if pooling == "concat" else hidden_size
@@ -126,11 +129,14 @@ class ClassificationHead(nn.Module):
         return group_max(x_MD, text_M) if self.pooling == "max" else group_mean(x_MD, text_M)
 
     def _classify(self, x_MD: Tensor) -> Tensor:
+        if self.drop_input:
+            x_MD = self._drop(x_MD)
         if self.transform is not None:
             x_MD = self.transform(x_MD)
-        if self.dropout and self.training:
-            x_MD = F.dropout(x_MD, self.dropout)
-        return self.classifier(x_MD)  # type: ignore[no-any-return]
+        return self.classifier(self._drop(x_MD))  # type: ignore[no-any-return]
+
+    def _drop(self, x_MD: Tensor) -> Tensor:
+        return F.dropout(x_MD, self.dropout) if self.dropout and self.training else x_MD
 
 
 def one_row(hidden_MKD: Tensor) -> Tensor:

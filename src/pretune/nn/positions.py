@@ -30,11 +30,12 @@ class Learned(nn.Module):
 
     def __init__(self, settings: config.Learned, hidden_size: int) -> None:
         super().__init__()
-        self.embedding = Embedding(settings.max_positions, hidden_size)
+        self.first = settings.first
+        self.embedding = Embedding(settings.first + settings.max_positions, hidden_size)
 
     def forward(self, stream: Stream) -> Tensor:
-        check_positions(stream, self.embedding.num_embeddings)
-        return F.embedding(stream.positions_T, self.embedding.weight)
+        check_positions(stream, self.embedding.num_embeddings - self.first)
+        return F.embedding(stream.positions_T + self.first, self.embedding.weight)
 
 
 class Sinusoidal(nn.Module):

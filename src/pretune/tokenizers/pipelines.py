@@ -14,7 +14,7 @@
 All have [PAD] [UNK] [CLS] [SEP] [MASK] as ids 0 to 4 and BERT's template: [CLS] A [SEP], [CLS] A [SEP] B [SEP].
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
@@ -25,6 +25,14 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 """Roles and names of the special tokens of what pretune trains, in the order of their ids."""
+
+Parts = Sequence[tuple[int | str, int]]
+"""What texts are joined with, in order: a text's number or a special token's role, and the type of its pieces."""
+BERT_TEMPLATE: tuple[Parts, Parts] = (
+    (("cls", 0), (0, 0), ("sep", 0)),
+    (("cls", 0), (0, 0), ("sep", 0), (1, 1), ("sep", 1)),
+)
+"""Around one text and two (Devlin et al. 2019, section 3)."""
 
 CHARACTER_WORDS = r" ?[\p{L}\p{M}\p{N}]+| ?[^\s\p{L}\p{M}\p{N}]+|\s"
 """A word for the kind `char`: letters and digits, or other signs, each with one space before; or one white space."""
@@ -107,10 +115,22 @@ def with_special_tokens(backend: Backend, roles: Mapping[str, str] = SPECIAL_TOK
     """Makes these tokens special and, where there are [CLS] and [SEP], sets BERT's template."""
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in roles.values()])
     if "cls" in roles and "sep" in roles:
-        cls, sep = roles["cls"], roles["sep"]
-        backend.post_processor = processors.TemplateProcessing(
-            single=f"{cls} $A {sep}",
-            pair=f"{cls} $A {sep} $B:1 {sep}:1",
-            special_tokens=[(token, backend.token_to_id(token)) for token in (cls, sep)],
-        )
+        backend.post_processor = template_processor(*BERT_TEMPLATE, roles, backend)
     return backend
+
+
+def template_processor(
+    single: Parts, pair: Parts, roles: Mapping[str, str], backend: Backend
+) -> processors.TemplateProcessing:
+    """What puts special tokens around one text and two in the library."""
+
+    def told(parts: Parts) -> list[str]:
+        names = ["$" + "AB"[part] if isinstance(part, int) else roles[part] for part, _ in parts]
+        return [f"{name}:{kind}" for name, (_, kind) in zip(names, parts, strict=True)]
+
+    tokens = {roles[part] for part, _ in (*single, *pair) if isinstance(part, str)}
+    return processors.TemplateProcessing(
+        single=told(single),
+        pair=told(pair),
+        special_tokens=[(token, backend.token_to_id(token)) for token in sorted(tokens)],
+    )

@@ -26,7 +26,7 @@ from pretune.core.vocab import Vocab
 from pretune.tokenizers.folder import NO_LIMIT, read_folder, special_tokens, write_folder
 from pretune.tokenizers.locality import PART_CHARS, Cutter
 from pretune.tokenizers.pieces import Pieces, joined
-from pretune.tokenizers.pipelines import Algorithm
+from pretune.tokenizers.pipelines import BERT_TEMPLATE, Algorithm, Parts, template_processor
 
 _PARTS_AT_ONCE = 8
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -66,13 +66,25 @@ class Tokenizer:
         return cls(found.backend, special_tokens=found.special_tokens, model_max_length=found.model_max_length)
 
     def save(
-        self, folder: str | Path, *, model_max_length: int | None = None, token_type_ids: bool | None = None
+        self,
+        folder: str | Path,
+        *,
+        model_max_length: int | None = None,
+        token_type_ids: bool | None = None,
+        template: tuple[Parts, Parts] | None = None,
     ) -> None:
         """Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json, which `AutoTokenizer` opens.
 
         token_type_ids: whether `AutoTokenizer` hands them to the model by itself (a model without segments refuses
         them); None: if the template gives the second text another type.
+        template: around one text and two, of the model that the tokenizer goes with: written where a pair has another
+        number of special tokens here (RoBERTa's has two between the texts), so that `AutoTokenizer` joins texts as the
+        model does.
         """
+        num_special = sum(isinstance(part, str) for part, _ in template[1]) if template else 0
+        if template is not None and self._num_joining not in (0, num_special):
+            self._with(template).save(folder, model_max_length=model_max_length, token_type_ids=token_type_ids)
+            return
         segments = '"type_id":1' in json.dumps(self._json["post_processor"], separators=(",", ":"))
         wanted = segments if token_type_ids is None else token_type_ids
         config: dict[str, Any] = {
@@ -116,9 +128,23 @@ class Tokenizer:
         parsed: dict[str, Any] = json.loads(self._text)
         return parsed
 
+    @property
+    def _num_joining(self) -> int:
+        """How many special tokens the library puts around and between two texts."""
+        return self.backend.num_special_tokens_to_add(True)
+
+    def _with(self, template: tuple[Parts, Parts]) -> "Tokenizer":
+        """A copy whose files join texts as the template says."""
+        copy = _unpickle(self._text, self.special_tokens, self.model_max_length)
+        copy.backend.post_processor = template_processor(*template, self.special_tokens, copy.backend)
+        return copy
+
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of the text of tokenizer.json, hexadecimal."""
+        """sha256 of the text of tokenizer.json, hexadecimal, with BERT's template in the place of RoBERTa's: a model's
+        directory has the model's, and the pieces are the same."""
+        if self._num_joining == 4:
+            return self._with(BERT_TEMPLATE).fingerprint
         return hashlib.sha256(self._text.encode("utf-8")).hexdigest()
 
     @cached_property

@@ -1,0 +1,153 @@
+"""A model beside transformers': random weights, the same sequences to both, files that one wrote read by the other."""
+
+import inspect
+import json
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from pretune.core.assemble import assemble
+from pretune.core.marks import WORD_START
+from pretune.core.pack import pack
+from pretune.core.stream import Example, Segments, Span, Targets
+from pretune.families.family import family_of, open_family
+
+VOCAB = 61
+SPECIAL = {"pad": 0, "cls": 1, "sep": 2, "mask": 3, "unk": 4}
+LENGTHS = [(7, 5), (23, None), (4, 19), (1, 1), (30, 2), (11, None)]
+LABELS = ("no", "perhaps", "yes")
+EVERY_ROW = ("lm", "token", "answer", "mean", "replaced_token")
+
+
+def randomise(module, seed=0):
+    """Draws every parameter so that each matters: matrices by fan-in, embeddings 0.3, norms about 1."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            drawn = torch.empty(value.shape).normal_(generator=generator)
+            if value.ndim == 2:
+                drawn *= 0.3 if "embedding" in name else 0.9 / value.shape[1] ** 0.5
+            elif name.endswith("weight") and value.ndim == 1:
+                drawn = 1 + 0.4 * drawn
+            elif value.ndim == 1:
+                drawn *= 0.4
+            value.copy_(drawn)
+    return module.eval()
+
+
+def examples(template, heads=("lm",), lengths=LENGTHS):
+    """Singles and pairs of unequal lengths; heads of `EVERY_ROW` read every row, the others the first."""
+    rng = np.random.default_rng(5)
+    found = []
+    for first, second in lengths:
+        texts = [first] if second is None else [first, second]
+        spans = [Span(rng.integers(5, VOCAB, n).astype(np.int32), np.full(n, WORD_START, np.uint8)) for n in texts]
+        example = assemble(Segments(spans), template)
+        rows = {head: np.arange(example.num_tokens) if head in EVERY_ROW else np.zeros(1, int) for head in heads}
+        found.append(Example(example.source, predict={head: Targets(at_MK=at[:, None]) for head, at in rows.items()}))
+    return found
+
+
+def padded(batch_examples, pad=0):
+    """The same sequences as transformers takes them: padded, with a mask."""
+    longest = max(example.num_tokens for example in batch_examples)
+    shape = (len(batch_examples), longest)
+    batch = {name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "attention_mask", "token_type_ids")}
+    batch["input_ids"] += pad
+    for row, example in enumerate(batch_examples):
+        length = example.num_tokens
+        batch["input_ids"][row, :length] = torch.from_numpy(example.source.ids_T)
+        batch["attention_mask"][row, :length] = 1
+        batch["token_type_ids"][row, :length] = torch.from_numpy(example.source.segment_ids_T)
+    return batch
+
+
+def reference_run(reference, batch_examples):
+    inputs = padded(batch_examples, reference.config.pad_token_id or 0)
+    if "token_type_ids" not in inspect.signature(reference.forward).parameters:
+        del inputs["token_type_ids"]
+    if type(reference).__name__.endswith("MultipleChoice"):  # three choices for each of two questions
+        inputs = {name: value.unflatten(0, (-1, 3)) for name, value in inputs.items()}
+    with torch.no_grad():
+        return reference(**inputs, output_hidden_states=True, return_dict=True)
+
+
+def ours_by_example(values, batch):
+    """Rows of a packed batch, one tensor an example, in the order given."""
+    parts = torch.split(values, batch.source.lengths_N.tolist())
+    found = [None] * len(parts)
+    for place, part in zip(batch.source.order_N, parts, strict=True):
+        found[place] = part
+    return found
+
+
+def assert_hidden_equal(model, reference, batch_examples, tolerance=1e-5):
+    batch = pack(batch_examples).to("cpu")
+    with torch.no_grad():
+        ours = model.eval().body(batch, layers="all")
+    theirs = reference_run(reference, batch_examples).hidden_states
+    assert len(ours) == len(theirs)
+    for layer_ours, layer_theirs in zip(ours, theirs, strict=True):
+        for row, part in enumerate(ours_by_example(layer_ours, batch)):
+            torch.testing.assert_close(part, layer_theirs[row, : len(part)], atol=tolerance, rtol=0)
+
+
+def logits_of(model, batch_examples):
+    with torch.no_grad():
+        return model.eval()(pack(batch_examples).to("cpu"))
+
+
+def assert_rows_equal(ours_MC, theirs, batch_examples, tolerance=1e-5):
+    """Logits at every row of every example, in the order of the examples."""
+    start = 0
+    for row, example in enumerate(batch_examples):
+        part = ours_MC[start : start + example.num_tokens]
+        torch.testing.assert_close(part, theirs[row, : example.num_tokens], atol=tolerance, rtol=0)
+        start += example.num_tokens
+    assert start == len(ours_MC)
+
+
+def load_theirs(reference, tmp_path):
+    """Their files, read by us."""
+    reference.save_pretrained(tmp_path)
+    hf = json.loads((tmp_path / "config.json").read_text())
+    return family_of(hf).from_hf(hf, load_file(tmp_path / "model.safetensors"))
+
+
+def save_ours(family, loaded_model, specs, tmp_path, kept=None):
+    """Our files, as transformers opens them."""
+    hf, weights = open_family(family).to_hf(loaded_model, specs, kept)
+    (tmp_path / "config.json").write_text(json.dumps(hf))
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    return tmp_path
+
+
+def reopened(class_name, folder):
+    model, report = getattr(transformers, class_name).from_pretrained(
+        folder, attn_implementation="eager", output_loading_info=True
+    )
+    assert not report["missing_keys"] and not report["mismatched_keys"]
+    return model.eval(), set(report["unexpected_keys"])
+
+
+def compare(model, reference, batch_examples, heads):
+    """heads: {ours: attribute of their output, or attributes, a column each}."""
+    assert_hidden_equal(model, reference, batch_examples)
+    ours, theirs = logits_of(model, batch_examples), reference_run(reference, batch_examples)
+    for head, attribute in heads.items():
+        if isinstance(attribute, tuple):
+            assert_rows_equal(ours[head], torch.stack([theirs[name] for name in attribute], -1), batch_examples)
+        elif head in EVERY_ROW and theirs[attribute].ndim == 2:
+            assert_rows_equal(ours[head], theirs[attribute].unsqueeze(-1), batch_examples)
+        elif head in EVERY_ROW:
+            assert_rows_equal(ours[head], theirs[attribute], batch_examples)
+        else:
+            torch.testing.assert_close(ours[head], theirs[attribute].reshape(ours[head].shape), atol=1e-5, rtol=0)
+
+
+def with_labels(config):
+    config.id2label = dict(enumerate(LABELS))
+    config.label2id = {label: number for number, label in enumerate(LABELS)}
+    return config

@@ -1,0 +1,159 @@
+"""Parity of BERT's successors with transformers, both ways: every layer and every head, within 1e-5 in fp32.
+
+Every weight is random, biases and norms too; sequences of unequal lengths are packed together, the empty text and one
+that fills all positions among them.
+"""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+transformers = pytest.importorskip("transformers")
+
+from beside_transformers import (  # noqa: E402
+    LABELS,
+    VOCAB,
+    assert_hidden_equal,
+    compare,
+    examples,
+    load_theirs,
+    randomise,
+    reference_run,
+    reopened,
+    save_ours,
+    with_labels,
+)
+from pretune.core.errors import InputError  # noqa: E402
+from pretune.families.family import HeadSpec, family_of, open_family  # noqa: E402
+from pretune.nn.model import Model  # noqa: E402
+
+LENGTHS = [(7, 5), (23, None), (0, None), (4, 19), (38, None), (1, 0), (30, 2), (5, None), (17, 19)]
+SHAPE = {
+    "vocab_size": VOCAB,
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 80,
+    "max_position_embeddings": 42,
+}
+SPECIAL = {
+    "Roberta": {"cls": 0, "pad": 1, "sep": 2, "unk": 3, "mask": 4},
+    "XLMRoberta": {"cls": 0, "pad": 4, "sep": 2, "unk": 3, "mask": 1},
+    "Camembert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
+}
+CONFIGS = {
+    "Roberta": SHAPE | {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "classifier_dropout": 0.25},
+    "XLMRoberta": SHAPE | {"type_vocab_size": 1, "pad_token_id": 4, "max_position_embeddings": 45},
+    "Camembert": SHAPE | {"type_vocab_size": 2, "hidden_act": "gelu_new", "pad_token_id": 0},
+}
+FAMILY = {"Roberta": "roberta", "XLMRoberta": "roberta", "Camembert": "roberta"}
+HEADS = {
+    "MaskedLM": {"lm": "logits"},
+    "SequenceClassification": {"sequence": "logits"},
+    "TokenClassification": {"token": "logits"},
+    "MultipleChoice": {"choice": "logits"},
+    "QuestionAnswering": {"answer": ("start_logits", "end_logits")},
+}
+CASES = [(name, head) for name in CONFIGS for head in HEADS if name not in ("XLMRoberta", "Camembert")]
+CASES += [("XLMRoberta", "MaskedLM"), ("XLMRoberta", "SequenceClassification"), ("Camembert", "MaskedLM")]
+
+
+def made(name, ends):
+    """Their model, randomised. Embeddings of padding too: an id may be padding here and a word there."""
+    config = getattr(transformers, f"{name}Config")(**CONFIGS[name], attn_implementation="eager")
+    config = with_labels(config) if "Classification" in ends else config
+    return randomise(getattr(transformers, f"{name}{ends}")(config))
+
+
+def texts(name, heads=("lm",)):
+    family = open_family(FAMILY[name])
+    return examples(family.template(SPECIAL[name]), heads, LENGTHS)
+
+
+@pytest.mark.parametrize(("name", "head"), CASES)
+def test_heads_both_ways(name, head, tmp_path):
+    heads = HEADS[head]
+    reference = made(name, f"For{head}")
+    loaded = load_theirs(reference, tmp_path)
+    assert loaded.model.body.family == FAMILY[name] and loaded.fresh == () and loaded.unread == ()
+    batch_examples = texts(name, heads)
+    compare(loaded.model, reference, batch_examples, heads)
+    if "Classification" in head:
+        assert loaded.specs[0].labels == LABELS
+
+    ours = randomise(loaded.model, seed=1)
+    folder = save_ours(FAMILY[name], ours, loaded.specs, tmp_path, loaded.kept)
+    again, unexpected = reopened(f"AutoModelFor{head}", folder)
+    assert type(again).__name__ == f"{name}For{head}" and not unexpected
+    compare(ours, again, batch_examples, heads)
+    if "Classification" in head:
+        assert list(again.config.id2label.values()) == list(LABELS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_bare_models_both_ways(name, tmp_path):
+    reference = made(name, "Model")
+    loaded = load_theirs(reference, tmp_path)
+    assert loaded.specs == ()
+    assert_hidden_equal(loaded.model, reference, texts(name))
+    again, unexpected = reopened("AutoModel", save_ours(FAMILY[name], loaded.model, (), tmp_path, loaded.kept))
+    assert type(again).__name__ == f"{name}Model" and not unexpected
+    assert_hidden_equal(loaded.model, again, texts(name))
+    pooled = reference_run(reference, texts(name)).get("pooler_output")
+    if pooled is not None:
+        torch.testing.assert_close(reference_run(again, texts(name)).pooler_output, pooled, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("Roberta", {"pad_token_id": 2}),
+        ("Roberta", {"layer_norm_eps": 1e-2}),
+        ("Roberta", {"hidden_act": "relu"}),
+    ],
+)
+def test_a_setting_that_is_read_wrong_is_found_out(name, change, tmp_path):
+    """The comparison itself: with one setting of the file changed, it fails."""
+    reference = made(name, "Model")
+    reference.save_pretrained(tmp_path)
+    hf = json.loads((tmp_path / "config.json").read_text())
+    loaded = family_of(hf).from_hf(hf | change, load_file(tmp_path / "model.safetensors"))
+    with pytest.raises(AssertionError, match="not close"):
+        short = [each for each in texts(name) if each.num_tokens < 30]
+        assert_hidden_equal(loaded.model, reference, short, tolerance=1e-3)
+
+
+def test_roberta_reads_a_language_model_that_sees_one_side(tmp_path):
+    config = transformers.RobertaConfig(**CONFIGS["Roberta"], is_decoder=True, attn_implementation="eager")
+    reference = randomise(transformers.RobertaForCausalLM(config))
+    loaded = load_theirs(reference, tmp_path)
+    assert loaded.model.body.config.attention.causal
+    batch_examples = texts("Roberta", {"lm": 0})
+    compare(loaded.model, reference, batch_examples, {"lm": "logits"})
+    again, unexpected = reopened("AutoModelForCausalLM", save_ours("roberta", loaded.model, loaded.specs, tmp_path))
+    assert type(again).__name__ == "RobertaForCausalLM" and not unexpected
+    compare(loaded.model, again, batch_examples, {"lm": "logits"})
+
+
+def test_robertas_positions_begin_after_its_pad_token():
+    roberta = open_family("roberta")
+    assert roberta.config("base", 50_265).position.first == 2
+    body = roberta.build(roberta.config("tiny", 20, **{"position.first": 5, "position.max_positions": 8}))
+    hf, weights = roberta.to_hf(Model(body, {}))
+    assert hf["pad_token_id"] == 4 and hf["max_position_embeddings"] == 13
+    assert weights["embeddings.position_embeddings.weight"].shape == (13, 128)
+    assert roberta.max_length(body.config, {}) == 8
+    for pad in (None, -1, 12, True):
+        with pytest.raises(InputError, match="pad_token_id is .*: expected a whole number from 0 to 11"):
+            roberta.from_hf(hf | {"pad_token_id": pad}, weights)
+    with pytest.raises(InputError, match="no pad token"):
+        roberta.for_tokenizer({"cls": 1, "sep": 2})
+
+
+def test_roberta_drops_out_before_its_dense_layer_too():
+    roberta = open_family("roberta")
+    body = roberta.build(roberta.config("tiny", 20))
+    assert roberta.head_of(HeadSpec("sequence", LABELS), body).drop_input
+    assert not any(roberta.head(kind, body).drop_input for kind in ("choice", "answer", "next_sentence"))
