@@ -42,13 +42,24 @@ SPECIAL = {
     "Roberta": {"cls": 0, "pad": 1, "sep": 2, "unk": 3, "mask": 4},
     "XLMRoberta": {"cls": 0, "pad": 4, "sep": 2, "unk": 3, "mask": 1},
     "Camembert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
+    "DistilBert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
 }
 CONFIGS = {
     "Roberta": SHAPE | {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "classifier_dropout": 0.25},
     "XLMRoberta": SHAPE | {"type_vocab_size": 1, "pad_token_id": 4, "max_position_embeddings": 45},
     "Camembert": SHAPE | {"type_vocab_size": 2, "hidden_act": "gelu_new", "pad_token_id": 0},
+    "DistilBert": {
+        "vocab_size": VOCAB,
+        "dim": 48,
+        "n_layers": 3,
+        "n_heads": 4,
+        "hidden_dim": 80,
+        "max_position_embeddings": 40,
+        "seq_classif_dropout": 0.35,
+        "qa_dropout": 0.15,
+    },
 }
-FAMILY = {"Roberta": "roberta", "XLMRoberta": "roberta", "Camembert": "roberta"}
+FAMILY = {"Roberta": "roberta", "XLMRoberta": "roberta", "Camembert": "roberta", "DistilBert": "distilbert"}
 HEADS = {
     "MaskedLM": {"lm": "logits"},
     "SequenceClassification": {"sequence": "logits"},
@@ -112,6 +123,8 @@ def test_bare_models_both_ways(name, tmp_path):
         ("Roberta", {"pad_token_id": 2}),
         ("Roberta", {"layer_norm_eps": 1e-2}),
         ("Roberta", {"hidden_act": "relu"}),
+        ("DistilBert", {"activation": "relu"}),
+        ("DistilBert", {"n_heads": 8}),
     ],
 )
 def test_a_setting_that_is_read_wrong_is_found_out(name, change, tmp_path):
@@ -150,6 +163,24 @@ def test_robertas_positions_begin_after_its_pad_token():
             roberta.from_hf(hf | {"pad_token_id": pad}, weights)
     with pytest.raises(InputError, match="no pad token"):
         roberta.for_tokenizer({"cls": 1, "sep": 2})
+
+
+def test_distilbert_has_a_dropout_for_each_kind_of_head(tmp_path):
+    family = open_family("distilbert")
+    for ends, kind, rate in (
+        ("SequenceClassification", "sequence", 0.35),
+        ("MultipleChoice", "choice", 0.35),
+        ("QuestionAnswering", "answer", 0.15),
+        ("TokenClassification", "token", 0.1),
+    ):
+        loaded = load_theirs(made("DistilBert", f"For{ends}"), tmp_path)
+        assert loaded.model.heads[kind].dropout == loaded.specs[0].dropout == rate
+        hf, _ = family.to_hf(loaded.model, loaded.specs, loaded.kept)
+        assert (hf["seq_classif_dropout"], hf["qa_dropout"], hf["dropout"]) == (0.35, 0.15, 0.1)
+    fresh = {
+        kind: family.head(kind, loaded.model.body, 2).dropout for kind in ("sequence", "choice", "answer", "token")
+    }
+    assert fresh == {"sequence": 0.2, "choice": 0.2, "answer": 0.1, "token": 0.1}
 
 
 def test_roberta_drops_out_before_its_dense_layer_too():

@@ -48,7 +48,7 @@ def outputs(model, *kinds):
 
 
 def test_the_folder_has_these_families():
-    assert FAMILIES == ["bert", "modern", "roberta"]
+    assert FAMILIES == ["bert", "distilbert", "modern", "roberta"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -237,14 +237,15 @@ def test_a_choosing_head_takes_no_value_of_another_head(name):
 def test_missing_and_unknown_weights_are_named(name):
     family, model = small(name, LM)
     hf, weights = family.to_hf(model)
-    lost = next(key for key in weights if key.endswith(("1.attention.self.key.weight", "1.attn.Wqkv.weight")))
+    keys = ("1.attention.self.key.weight", "1.attn.Wqkv.weight", "1.attention.k_lin.weight")
+    lost = next(key for key in weights if key.endswith(keys))
     with pytest.raises(InputError, match=r"lack .*1\.att"):
         family.from_hf(hf, {key: value for key, value in weights.items() if key != lost})
     with pytest.raises(InputError, match="surprise"):
         family.from_hf(hf, weights | {"surprise.weight": torch.zeros(1)})
     with pytest.raises(InputError, match="has shape"):
         family.from_hf(hf | {"vocab_size": 30}, weights)
-    of_head = ("cls.", "head.", "decoder.", "lm_head.")
+    of_head = ("cls.", "head.", "decoder.", "lm_head.", "vocab_")
     head = {key: value for key, value in weights.items() if not key.startswith(of_head)}
     with pytest.raises(InputError, match="the weights lack"):
         family.from_hf(hf, head)
@@ -344,9 +345,10 @@ def test_specs_are_checked():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_config_changes_by_path_and_refuses_what_files_cannot_say(name):
     family = open_family(name)
-    config = family.config("mini", 100, **{"attention.dropout": 0, "norm": {"eps": 1e-6}, "num_layers": 3})
+    norm = {} if name == "distilbert" else {"norm": {"eps": 1e-6}}  # whose files do not say it
+    config = family.config("mini", 100, **{"attention.dropout": 0, **norm, "num_layers": 3})
     assert config.attention.dropout == 0.0 and config.num_layers == 3
-    assert config.norm.eps == config.output.transform.norm.eps == 1e-6
+    assert config.norm.eps == config.output.transform.norm.eps == (1e-6 if norm else 1e-12)
     for wrong in ({"num_layer": 3}, {"attention.heads": 2}, {"num_layers": "3"}, {"feed_forward.activation": "mish"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             family.config("mini", 100, **wrong)
@@ -385,7 +387,7 @@ def test_templates(name):
 
 def test_family_of_names_what_there_is():
     assert family_of({"model_type": "modernbert"}).name == "modern"
-    with pytest.raises(InputError, match="'gpt2'.*bert, modern, roberta"):
+    with pytest.raises(InputError, match="'gpt2'.*bert, distilbert, modern, roberta"):
         family_of({"model_type": "gpt2"})
 
 
@@ -408,6 +410,9 @@ def test_exact_parameter_counts():
     assert count_parameters("roberta", "base", 50_265, pooler=True) == 124_645_632
     assert count_parameters("roberta", "base", 50_265, [LM]) == 124_697_433
     assert count_parameters("roberta", "large", 50_265, [LM]) == 355_412_057
+    # Sanh et al. 2019, table 3: 66 M
+    assert count_parameters("distilbert", "base", 30_522) == 66_362_880
+    assert count_parameters("distilbert", "base", 30_522, [LM]) == 66_985_530
     assert count_parameters("modern", "base", 50_368) == 149_014_272
     assert {
         size: count_parameters("modern", size, 4096) for size in ("tiny", "mini", "small", "medium")

@@ -15,8 +15,9 @@ TEXTS = ["the old man", "she", ("a good day , she said to her", "yes"), "", "and
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 CONFIGS = {
     "Roberta": SHAPE | {"max_position_embeddings": 130, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    "DistilBert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48, "max_position_embeddings": 128},
 }
-FAMILY = {"Roberta": "roberta"}
+FAMILY = {"Roberta": "roberta", "DistilBert": "distilbert"}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 

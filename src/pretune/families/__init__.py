@@ -1,15 +1,16 @@
 """Model families, one a file: presets, template, heads, and a two-way map to Hugging Face's files.
 
-bert.py      BERT: post-norm, learned positions, two segments (Devlin et al. 2019)
-roberta.py   RoBERTa, XLM-RoBERTa, CamemBERT: BERT with an offset of positions (Liu et al. 2019)
-modern.py    ModernBERT's architecture at our sizes: pre-norm, rotary, gated (Warner et al. 2024)
-family.py    the Family protocol, HeadSpec, `open_family`, `family_of`
-encoder.py   what encoder families share: bodies, heads and files from tables
-settings.py  config.json as a table, read and written
-weights.py   the rule language for weight names, read and written
-layout.py    what weight files look like: parts, classes, which names a head gets
-present.py   which heads a file has
-reading.py   weights from a file into a model, every tensor accounted for
-labels.py    id2label, label2id, problem_type
-counts.py    how many parameters, exactly, beside the published figures
+bert.py        BERT: post-norm, learned positions, two segments (Devlin et al. 2019)
+roberta.py     RoBERTa, XLM-RoBERTa, CamemBERT: BERT with an offset of positions (Liu et al. 2019)
+distilbert.py  BERT with half its layers, no segments, no pooler (Sanh et al. 2019)
+modern.py      ModernBERT's architecture at our sizes: pre-norm, rotary, gated (Warner et al. 2024)
+family.py      the Family protocol, HeadSpec, `open_family`, `family_of`
+encoder.py     what encoder families share: bodies, heads and files from tables
+settings.py    config.json as a table, read and written
+weights.py     the rule language for weight names, read and written
+layout.py      what weight files look like: parts, classes, which names a head gets
+present.py     which heads a file has
+reading.py     weights from a file into a model, every tensor accounted for
+labels.py      id2label, label2id, problem_type
+counts.py      how many parameters, exactly, beside the published figures
 """
