@@ -94,7 +94,8 @@ def test_what_the_untuned_encoder_scores_is_what_evaluate_says_of_it(world, fine
 @pytest.mark.parametrize("family", ["bert", "modern"])
 @pytest.mark.parametrize(("pooling", "normalize"), [("mean", True), ("cls", False), ("max", False)])
 def test_an_export_opens_in_sentence_transformers(world, finetune, tmp_path, family, pooling, normalize):
-    library = pytest.importorskip("sentence_transformers")
+    import sentence_transformers as library
+
     metrics = finetune("softmax", f"task.pooling={pooling}", f"task.normalize={normalize}", family=family)
     assert metrics.status == 0, metrics.err
     words = ["export", "--model", tmp_path / "run/model", "--format", "sentence-transformers"]
@@ -118,7 +119,8 @@ def test_an_export_opens_in_sentence_transformers(world, finetune, tmp_path, fam
 
 
 def test_what_sentence_transformers_saves_opens_here_with_its_pooling(world, tmp_path):
-    library = pytest.importorskip("sentence_transformers")
+    import sentence_transformers as library
+
     modules = library.sentence_transformer.modules
     encoder = modules.Transformer(str(world.bert / "model"))
     for pooling in ("mean", "cls", "max"):

@@ -125,7 +125,8 @@ def test_a_model_of_any_objective_is_scored_on_values(tiny, tokenizer, template)
 
 
 def test_cosine_and_triplet_losses_are_sentence_transformers():
-    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    from sentence_transformers.sentence_transformer import losses
+
     u, v, w = vectors(7, 7, 7)
     gold = torch.rand(7, generator=torch.Generator().manual_seed(1))
     theirs = losses.CosineSimilarityLoss(nn.Identity()).compute_loss_from_embeddings([u, v], gold)
@@ -136,7 +137,8 @@ def test_cosine_and_triplet_losses_are_sentence_transformers():
 
 @pytest.mark.parametrize("with_third", [True, False])
 def test_ranking_loss_is_sentence_transformers_where_all_texts_differ(with_third):
-    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    from sentence_transformers.sentence_transformer import losses
+
     u, v, w = vectors(6, 6, 6 if with_third else 0)
     gold = (torch.arange(6), torch.arange(6) + 10, torch.arange(len(w)) + 20)
     ours = ranking_losses(Views(u, v, w, torch.arange(len(w)), gold), scale=20.0)
@@ -146,7 +148,8 @@ def test_ranking_loss_is_sentence_transformers_where_all_texts_differ(with_third
 
 
 def test_softmax_head_is_sentence_transformers(tiny):
-    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    from sentence_transformers.sentence_transformer import losses
+
     _, _, model = made("softmax", tiny)
     u, v = (torch.randn(5, 32, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
     encoder = nn.Identity()
