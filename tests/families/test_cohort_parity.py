@@ -43,6 +43,7 @@ SPECIAL = {
     "XLMRoberta": {"cls": 0, "pad": 4, "sep": 2, "unk": 3, "mask": 1},
     "Camembert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
     "DistilBert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
+    "Electra": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
 }
 CONFIGS = {
     "Roberta": SHAPE | {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "classifier_dropout": 0.25},
@@ -58,16 +59,26 @@ CONFIGS = {
         "seq_classif_dropout": 0.35,
         "qa_dropout": 0.15,
     },
+    "Electra": SHAPE | {"embedding_size": 20, "classifier_dropout": 0.25, "max_position_embeddings": 40},
 }
-FAMILY = {"Roberta": "roberta", "XLMRoberta": "roberta", "Camembert": "roberta", "DistilBert": "distilbert"}
+FAMILY = {
+    "Roberta": "roberta",
+    "XLMRoberta": "roberta",
+    "Camembert": "roberta",
+    "DistilBert": "distilbert",
+    "Electra": "electra",
+}
 HEADS = {
     "MaskedLM": {"lm": "logits"},
     "SequenceClassification": {"sequence": "logits"},
     "TokenClassification": {"token": "logits"},
     "MultipleChoice": {"choice": "logits"},
     "QuestionAnswering": {"answer": ("start_logits", "end_logits")},
+    "PreTraining": {"replaced_token": "logits"},
 }
-CASES = [(name, head) for name in CONFIGS for head in HEADS if name not in ("XLMRoberta", "Camembert")]
+SOME = ("XLMRoberta", "Camembert")
+CASES = [(name, head) for name in CONFIGS for head in HEADS if name not in SOME and head != "PreTraining"]
+CASES += [("Electra", "PreTraining")]
 CASES += [("XLMRoberta", "MaskedLM"), ("XLMRoberta", "SequenceClassification"), ("Camembert", "MaskedLM")]
 
 
@@ -125,6 +136,7 @@ def test_bare_models_both_ways(name, tmp_path):
         ("Roberta", {"hidden_act": "relu"}),
         ("DistilBert", {"activation": "relu"}),
         ("DistilBert", {"n_heads": 8}),
+        ("Electra", {"num_attention_heads": 8}),
     ],
 )
 def test_a_setting_that_is_read_wrong_is_found_out(name, change, tmp_path):
@@ -136,6 +148,18 @@ def test_a_setting_that_is_read_wrong_is_found_out(name, change, tmp_path):
     with pytest.raises(AssertionError, match="not close"):
         short = [each for each in texts(name) if each.num_tokens < 30]
         assert_hidden_equal(loaded.model, reference, short, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("head", ["PreTraining", "MaskedLM"])
+def test_electra_without_a_map_between_embeddings_and_layers(head, tmp_path):
+    config = transformers.ElectraConfig(**CONFIGS["Electra"] | {"embedding_size": 48}, attn_implementation="eager")
+    reference = randomise(getattr(transformers, f"ElectraFor{head}")(config))
+    loaded = load_theirs(reference, tmp_path)
+    assert loaded.model.body.embedding_map is None and loaded.model.body.config.embedding_size is None
+    compare(loaded.model, reference, texts("Electra", HEADS[head]), HEADS[head])
+    again, unexpected = reopened(f"AutoModelFor{head}", save_ours("electra", loaded.model, (), tmp_path))
+    assert not unexpected
+    compare(loaded.model, again, texts("Electra", HEADS[head]), HEADS[head])
 
 
 def test_roberta_reads_a_language_model_that_sees_one_side(tmp_path):

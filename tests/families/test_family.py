@@ -24,6 +24,7 @@ TEXT = HeadSpec("sequence", ("no", "yes"))
 TAGS = HeadSpec("token", ("A", "B", "C"))
 ANSWER = HeadSpec("answer")
 LM, NEXT = HeadSpec("lm"), HeadSpec("next_sentence")
+RTD = HeadSpec("replaced_token")
 CRF = HeadSpec("crf", TAGS.labels)
 SIAMESE = HeadSpec("siamese", ("same", "other", "neither"))
 READING = tuple(kind for kind in KINDS if kind not in ("crf", "siamese"))  # which read no rows
@@ -48,7 +49,7 @@ def outputs(model, *kinds):
 
 
 def test_the_folder_has_these_families():
-    assert FAMILIES == ["bert", "distilbert", "modern", "roberta"]
+    assert FAMILIES == ["bert", "distilbert", "electra", "modern", "roberta"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -68,6 +69,7 @@ def test_presets_build_and_bodies_make_every_head(name):
         "token": (1, 3),
         "choice": (1, 1),
         "answer": (1, 2),
+        "replaced_token": (1, 1),
         "embedding": (1, 128),
     }
     assert heads["siamese"](torch.zeros(4, 128), torch.ones(4, 128)).shape == (4, 3)
@@ -87,7 +89,7 @@ def test_weights_follow_the_seed(name):
 def test_files_round_trip_with_every_head_at_once(name):
     """Heads whose names clash in Hugging Face's files stand under our own names."""
     embedding = HeadSpec("embedding", pooling="max", normalize=True)
-    pretraining = (LM, NEXT, HeadSpec("sentence_order"), HeadSpec("span_boundary"))
+    pretraining = (LM, NEXT, *map(HeadSpec, ("sentence_order", "span_boundary", "replaced_token")))
     family, model = small(name, *pretraining, TEXT, TAGS, HeadSpec("choice"), ANSWER, CRF, embedding, SIAMESE)
     torch.nn.init.normal_(model.heads["crf"].transitions)
     hf, weights = family.to_hf(model, [TEXT, TAGS, CRF, SIAMESE])
@@ -100,6 +102,7 @@ def test_files_round_trip_with_every_head_at_once(name):
         ("next_sentence", ()),
         ("sentence_order", ()),
         ("span_boundary", ()),
+        ("replaced_token", ()),
         ("sequence", TEXT.labels),
         ("token", TAGS.labels),
         ("choice", ()),
@@ -245,7 +248,7 @@ def test_missing_and_unknown_weights_are_named(name):
         family.from_hf(hf, weights | {"surprise.weight": torch.zeros(1)})
     with pytest.raises(InputError, match="has shape"):
         family.from_hf(hf | {"vocab_size": 30}, weights)
-    of_head = ("cls.", "head.", "decoder.", "lm_head.", "vocab_")
+    of_head = ("cls.", "head.", "decoder.", "lm_head.", "vocab_", "generator_")
     head = {key: value for key, value in weights.items() if not key.startswith(of_head)}
     with pytest.raises(InputError, match="the weights lack"):
         family.from_hf(hf, head)
@@ -380,14 +383,16 @@ def test_templates(name):
     stream = assemble(Segments(spans), template).source
     between = [2, 2] if name == "roberta" else [2]
     assert stream.ids_T.tolist() == [1, 7, *between, 8, 9, 2]
-    assert stream.segment_ids_T.tolist() == ([0, 0, 0, 1, 1, 1] if name == "bert" else [0] * stream.num_tokens)
+    assert stream.segment_ids_T.tolist() == (
+        [0, 0, 0, 1, 1, 1] if name in ("bert", "electra") else [0] * stream.num_tokens
+    )
     with pytest.raises(InputError, match="no sep token"):
         open_family(name).template({"cls": 1})
 
 
 def test_family_of_names_what_there_is():
     assert family_of({"model_type": "modernbert"}).name == "modern"
-    with pytest.raises(InputError, match="'gpt2'.*bert, distilbert, modern, roberta"):
+    with pytest.raises(InputError, match="'gpt2'.*bert, distilbert, electra, modern, roberta"):
         family_of({"model_type": "gpt2"})
 
 
@@ -413,6 +418,9 @@ def test_exact_parameter_counts():
     # Sanh et al. 2019, table 3: 66 M
     assert count_parameters("distilbert", "base", 30_522) == 66_362_880
     assert count_parameters("distilbert", "base", 30_522, [LM]) == 66_985_530
+    # Clark et al. 2020, table 1: 14 M, 110 M, 335 M; with the discriminator's head
+    counts = {size: count_parameters("electra", size, 30_522, [RTD]) for size in ("small", "base", "large")}
+    assert counts == {"small": 13_549_057, "base": 109_483_009, "large": 335_142_913}
     assert count_parameters("modern", "base", 50_368) == 149_014_272
     assert {
         size: count_parameters("modern", size, 4096) for size in ("tiny", "mini", "small", "medium")

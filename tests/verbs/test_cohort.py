@@ -16,8 +16,9 @@ SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 CONFIGS = {
     "Roberta": SHAPE | {"max_position_embeddings": 130, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
     "DistilBert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48, "max_position_embeddings": 128},
+    "Electra": SHAPE | {"max_position_embeddings": 128, "embedding_size": 16, "type_vocab_size": 2},
 }
-FAMILY = {"Roberta": "roberta", "DistilBert": "distilbert"}
+FAMILY = {"Roberta": "roberta", "DistilBert": "distilbert", "Electra": "electra"}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 

@@ -176,10 +176,10 @@ class Bert(Encoder):
         )
 
     def read_config(self, hf: Mapping[str, Any]) -> TransformerConfig:
-        return read(KEYS, self.base(vocab_size=1), hf)
+        return read(self.keys, self.base(vocab_size=1), hf)
 
     def write_config(self, config: TransformerConfig) -> dict[str, Any]:
-        return write(KEYS, config)
+        return write(self.keys, config)
 
     def to_hf(
         self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None
@@ -191,6 +191,8 @@ class Bert(Encoder):
         return hf, weights
 
     def pooler_of(self, body: Body, seed: int = 0) -> nn.Module:
+        if not self.has_pooler:
+            return super().pooler_of(body, seed)
         if not hasattr(body, "pooler"):
             pooler = Transform(body.config.hidden_size, POOLER)
             initialise(pooler, body.config.init, derive_seed(seed, "pooler"))

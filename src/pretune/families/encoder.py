@@ -21,7 +21,7 @@ from pretune.families.reading import check_sizes, read_weights
 from pretune.families.settings import Key
 from pretune.families.weights import to_theirs
 from pretune.nn.body import Body
-from pretune.nn.config import TransformerConfig
+from pretune.nn.config import HeadTransform, TransformerConfig
 from pretune.nn.crf import CRF
 from pretune.nn.heads import ClassificationHead, SpanBoundaryHead
 from pretune.nn.model import Model
@@ -29,7 +29,14 @@ from pretune.nn.pooling import Pooling
 from pretune.nn.siamese import EmbeddingHead, SiameseHead
 from pretune.nn.transformer import Transformer
 
-OUTPUTS: Mapping[Kind, int] = {"lm": 0, "next_sentence": 2, "sentence_order": 2, "choice": 1, "answer": 2}
+OUTPUTS: Mapping[Kind, int] = {
+    "lm": 0,
+    "next_sentence": 2,
+    "sentence_order": 2,
+    "choice": 1,
+    "answer": 2,
+    "replaced_token": 1,
+}
 """Outputs of the kinds of heads whose labels nobody chooses; "lm" has those of the vocabulary."""
 
 
@@ -160,9 +167,14 @@ class Encoder(ABC):
             return EmbeddingHead(pooling or "mean", bool(normalize))  # type: ignore[arg-type]
         if known == "span_boundary":
             return SpanBoundaryHead(body, body.config.init, derive_seed(seed, kind)).to(body.device)
+        if known == "replaced_token":
+            config: TransformerConfig = body.config
+            layer, drawn = HeadTransform(activation=config.feed_forward.activation), derive_seed(seed, kind)
+            return ClassificationHead(config.hidden_size, 1, config.init, transform=layer, seed=drawn).to(body.device)
         if known == "siamese":
-            size: int = body.config.hidden_size
-            return SiameseHead(size, int(num_labels or 0), body.config.init, derive_seed(seed, kind)).to(body.device)
+            return SiameseHead(
+                body.config.hidden_size, int(num_labels or 0), body.config.init, derive_seed(seed, kind)
+            ).to(body.device)
         outputs = OUTPUTS.get(known, int(num_labels or 0))
         return self.make_head(known, body, outputs, derive_seed(seed, kind), pooling, dropout)
 

@@ -3,7 +3,8 @@
 A family is a set of presets, a way to build a body and its heads, a template, and a two-way map to Hugging Face's
 files. Heads are of these kinds: "lm" (the vocabulary, at rows of tokens), "next_sentence" (two classes of a pair: 0 it
 follows, 1 it does not, as in the original code), "sentence_order" (two classes of a pair: 0 in order, 1 swapped),
-"span_boundary" (the vocabulary, at the two rows outside a masked span; for pre-training only), "sequence" (classes or a
+"span_boundary" (the vocabulary, at the two rows outside a masked span; for pre-training only), "replaced_token" (one
+score of a row: that its token was replaced; for pre-training only, ELECTRA's discriminator), "sequence" (classes or a
 value of the whole text), "token" (classes of rows), "choice" (one score of the whole text: how well a choice goes with
 its context), "answer" (two scores of a row: that an answer starts there, that it ends there), "crf" (reads no rows:
 scores of a "token" head's labels beside each other; transformers has none), "embedding" (the vector of a text; it has
@@ -37,9 +38,10 @@ Kind = Literal[
     "siamese",
     "sentence_order",
     "span_boundary",
+    "replaced_token",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PRETRAINING: tuple[Kind, ...] = ("lm", "next_sentence", "sentence_order", "span_boundary")
+PRETRAINING: tuple[Kind, ...] = ("lm", "next_sentence", "sentence_order", "span_boundary", "replaced_token")
 """Kinds of heads that pre-training objectives read: they have no labels and no settings."""
 LABELLED: tuple[Kind, ...] = ("sequence", "token", "crf", "siamese")
 """Kinds of heads whose outputs have names that somebody chooses."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pretune.families.family import HeadSpec, Kind
+from pretune.families.family import PRETRAINING, HeadSpec, Kind
 from pretune.families.weights import Rule, expand, names_read, same
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
@@ -108,12 +108,13 @@ def class_kinds(layout: Layout, architectures: Sequence[str]) -> tuple[Kind, ...
 def choose_class(layout: Layout, kinds: Sequence[Kind]) -> tuple[str, list[Kind]]:
     """The class that opens a file with heads of these kinds, and which of them can keep the family's names."""
     exact = [end for end, of in layout.architectures.items() if set(of) == set(kinds)]
-    order: tuple[Kind, ...] = ("sequence", "token", "choice", "answer", "lm", "next_sentence", "sentence_order")
+    order: tuple[Kind, ...] = ("sequence", "token", "choice", "answer", "lm", *PRETRAINING)
     first = next((kind for kind in order if kind in kinds and kind in layout.heads), None)
     if exact:
         end = exact[0]
     else:
-        end = next(e for e, of in layout.architectures.items() if of == (() if first is None else (first,)))
+        alone = {of: end for end, of in reversed(list(layout.architectures.items())) if len(of) <= 1}
+        end = alone[()] if first is None else alone.get((first,), alone[()])
     native: list[Kind] = list(layout.architectures[end])
     taken = raw_names(part for kind in native for part in layout.heads[kind])
     for kind in kinds:

@@ -17,7 +17,8 @@ from pretune.nn.rows import take
 class Block(nn.Module):
     """x_TD to [T, D]; with rows to read, to [R, D], equal to those rows of the whole.
 
-    `attention_norm` is None in the first layer of a pre-norm body whose embeddings have a norm (ModernBERT).
+    `attention_norm` is None in the first layer of a pre-norm body whose embeddings have a norm (ModernBERT), unless it
+    shares its weights with others.
     """
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
@@ -26,7 +27,8 @@ class Block(nn.Module):
         self.dropout = config.hidden_dropout
         self.attention = SelfAttention(config, layer)
         self.feed_forward = FeedForward(config.hidden_size, config.feed_forward)
-        has_norm = not (self.is_pre and config.embedding_norm and layer == 0)
+        is_first = layer == 0 and config.num_groups is None
+        has_norm = not (self.is_pre and config.embedding_norm and is_first)
         self.attention_norm = make_norm(config.norm, config.hidden_size) if has_norm else None
         self.feed_forward_norm = make_norm(config.norm, config.hidden_size)
 

@@ -135,6 +135,9 @@ class TransformerConfig:
     placement: post, the norm after each residual sum (Vaswani et al. 2017); pre, before each part (Xiong et al. 2020).
     embedding_norm: a norm over the embeddings; with pre-norm the first layer's attention then has none of its own, as
     in ModernBERT. final_norm: a norm after the last layer. num_segments: 0 for no segment embeddings.
+    embedding_size: of token, position and segment vectors, which a linear map then takes to hidden_size (ELECTRA,
+    ALBERT); None: they have hidden_size, and there is no map. num_groups: so many blocks for all layers, each shared by
+    a group of consecutive ones (Lan et al. 2020, section 3.1); None: each layer has its own.
     embedding_dropout: of the embeddings; hidden_dropout: of what attention and feed-forward add to the residual.
     Raises InputError for numbers that do not fit together.
     """
@@ -154,11 +157,13 @@ class TransformerConfig:
     final_norm: bool = False
     embedding_dropout: float = 0.0
     hidden_dropout: float = 0.0
+    embedding_size: int | None = None
+    num_groups: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "hidden_size", "num_layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("vocab_size", "hidden_size", "num_layers", "embedding_size", "num_groups"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise InputError(f"{name} is {value}: it must be at least 1")
         heads, windows = self.attention.num_heads, self.attention.windows
         if heads < 1 or self.hidden_size % heads:
             raise InputError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {heads}")
@@ -166,6 +171,10 @@ class TransformerConfig:
             raise InputError(f"rotary positions need an even head size, not {self.hidden_size} / {heads}")
         if windows is not None and len(windows) != self.num_layers:
             raise InputError(f"windows has {len(windows)} entries for {self.num_layers} layers: give one a layer")
+        if self.num_groups is not None and self.num_groups > self.num_layers:
+            raise InputError(f"num_groups is {self.num_groups}: {self.num_layers} layers have at most as many groups")
+        if self.num_groups is not None and windows is not None:
+            raise InputError("layers that share weights have no windows: leave num_groups or windows out")
         for name, rate in (
             ("attention.dropout", self.attention.dropout),
             ("embedding_dropout", self.embedding_dropout),
@@ -177,6 +186,15 @@ class TransformerConfig:
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.attention.num_heads
+
+    @property
+    def token_size(self) -> int:
+        """Of the vectors of tokens, as a tied output has them."""
+        return self.embedding_size or self.hidden_size
+
+    def block(self, layer: int) -> int:
+        """Which block computes a layer."""
+        return layer if self.num_groups is None else int(layer / (self.num_layers / self.num_groups))
 
     def window(self, layer: int) -> int | None:
         """The half-width of a layer's window, None where it is global."""

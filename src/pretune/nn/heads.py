@@ -42,9 +42,12 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, body: Body, settings: LMHead, init: Init, seed: int = 0) -> None:
         super().__init__()
-        vocab_size, hidden_size = body.token_embedding.weight.shape
-        self.transform = None if settings.transform is None else Transform(hidden_size, settings.transform)
-        self.decoder = Linear(hidden_size, vocab_size, bias=settings.bias)
+        vocab_size, token_size = body.token_embedding.weight.shape
+        hidden_size: int = body.config.hidden_size
+        if settings.transform is None and token_size != hidden_size:
+            raise ValueError(f"rows of {hidden_size} need a transform to meet token vectors of {token_size}")
+        self.transform = None if settings.transform is None else Transform(token_size, settings.transform, hidden_size)
+        self.decoder = Linear(token_size, vocab_size, bias=settings.bias)
         if settings.tied:
             self.decoder.weight = body.token_embedding.weight
         initialise(self, init, seed, keep=body)
@@ -65,12 +68,13 @@ class SpanBoundaryHead(nn.Module):
         self, body: Body, init: Init, seed: int = 0, num_positions: int = 20, position_size: int = 200
     ) -> None:
         super().__init__()
-        vocab_size, hidden_size = body.token_embedding.weight.shape
+        vocab_size, token_size = body.token_embedding.weight.shape
+        hidden_size: int = body.config.hidden_size
         layer = HeadTransform("gelu", bias=True, norm=Norm("layer", eps=1e-12))
         self.position = Embedding(num_positions, position_size)
         self.first = Transform(hidden_size, layer, 2 * hidden_size + position_size)
-        self.second = Transform(hidden_size, layer)
-        self.decoder = Linear(hidden_size, vocab_size)
+        self.second = Transform(token_size, layer, hidden_size)
+        self.decoder = Linear(token_size, vocab_size)
         self.decoder.weight = body.token_embedding.weight
         initialise(self, init, seed, keep=body)
 

@@ -17,7 +17,7 @@ from pretune.nn import config as choices
 from pretune.nn.block import Block
 from pretune.nn.body import Body
 from pretune.nn.config import TransformerConfig
-from pretune.nn.initial import Embedding, initialise
+from pretune.nn.initial import Embedding, Linear, initialise
 from pretune.nn.layout import read_rows
 from pretune.nn.norms import make_norm
 from pretune.nn.positions import Learned, Sinusoidal
@@ -35,13 +35,15 @@ class Transformer(Body):
     def __init__(self, config: TransformerConfig, seed: int | None = 0) -> None:
         super().__init__()
         self.config = config
-        size = config.hidden_size
+        size = config.token_size
         self.token_embedding = Embedding(config.vocab_size, size)
         self.position = _added_positions(config)
         self.segment_embedding = Embedding(config.num_segments, size) if config.num_segments else None
         self.embedding_norm = make_norm(config.norm, size) if config.embedding_norm else None
-        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
-        self.final_norm = make_norm(config.norm, size) if config.final_norm else None
+        is_mapped = config.embedding_size is not None
+        self.embedding_map = Linear(size, config.hidden_size) if is_mapped else None
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_groups or config.num_layers))
+        self.final_norm = make_norm(config.norm, config.hidden_size) if config.final_norm else None
         if seed is not None:
             self.initialise(seed)
 
@@ -56,7 +58,7 @@ class Transformer(Body):
         return other
 
     def embed(self, stream: Stream) -> Tensor:
-        """Token, position and segment vectors added up, normed and dropped out as the config says: [T, D].
+        """Token, position and segment vectors added up, normed, dropped out and mapped as the config says: [T, D].
 
         Raises ValueError for a stream in numpy and for a sequence longer than there are positions.
         """
@@ -70,7 +72,8 @@ class Transformer(Body):
         if self.embedding_norm is not None:
             x_TD = self.embedding_norm(x_TD)
         rate = self.config.embedding_dropout
-        return F.dropout(x_TD, rate) if rate and self.training else x_TD
+        x_TD = F.dropout(x_TD, rate) if rate and self.training else x_TD
+        return x_TD if self.embedding_map is None else self.embedding_map(x_TD)
 
     def forward(self, batch: Batch, rows: Tensor | None = None, layers: Literal["all"] | None = None) -> Any:
         """Hidden vectors after the last layer (and the final norm): [T, D], or [R, D] at `rows` of the source stream.
@@ -86,11 +89,12 @@ class Transformer(Body):
         stream = self._seen(batch.source)
         x_TD = self.embed(stream)
         kept = [x_TD]
-        for block in self.layers[:-1]:
+        blocks = [self.layers[self.config.block(layer)] for layer in range(self.config.num_layers)]
+        for block in blocks[:-1]:
             x_TD = block(x_TD, stream)
             kept.append(x_TD)
         read = None if rows is None else read_rows(stream, rows)
-        x_RD = self.layers[-1](x_TD, stream, read, rows)
+        x_RD = blocks[-1](x_TD, stream, read, rows)
         if self.final_norm is not None:
             x_RD = self.final_norm(x_RD)
         return x_RD if layers is None else [*kept, x_RD]
@@ -106,7 +110,7 @@ class Transformer(Body):
 
 def _added_positions(config: TransformerConfig) -> nn.Module | None:
     if isinstance(config.position, choices.Learned):
-        return Learned(config.position, config.hidden_size)
+        return Learned(config.position, config.token_size)
     if isinstance(config.position, choices.Sinusoidal):
-        return Sinusoidal(config.position, config.hidden_size)
+        return Sinusoidal(config.position, config.token_size)
     return None

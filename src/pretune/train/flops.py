@@ -24,9 +24,11 @@ def training_flops(
     vocab_size: int,
     gated: bool = False,
     causal: bool = False,
+    embedding_size: int | None = None,
 ) -> float:
     """FLOPs of forward and backward over `num_tokens` real tokens whose sequences' squared lengths sum to
     `squared_lengths`, with `num_predictions` rows through a language-model head of `vocab_size` (0: no such head).
+    embedding_size: of token vectors that are mapped to hidden_size; None: no map.
 
     >>> training_flops(num_tokens=2, squared_lengths=4, num_predictions=1, hidden_size=2, intermediate_size=4,
     ...                num_layers=1, vocab_size=3)
@@ -35,8 +37,10 @@ def training_flops(
     products = 3 if gated else 2
     layer = 4 * hidden_size**2 + products * hidden_size * intermediate_size
     attention = 12 * hidden_size * num_layers * squared_lengths * (0.5 if causal else 1.0)
-    head = 6 * num_predictions * (hidden_size**2 + hidden_size * vocab_size)
-    return 6 * num_tokens * num_layers * layer + attention + head
+    token_size = embedding_size or hidden_size
+    head = 6 * num_predictions * token_size * (hidden_size + vocab_size)
+    mapped = 6 * num_tokens * hidden_size * (embedding_size or 0)
+    return 6 * num_tokens * num_layers * layer + attention + head + mapped
 
 
 def utilisation(flops: float, seconds: float, flops_per_second: float) -> float:

@@ -234,6 +234,7 @@ def pretraining_metrics(
         vocab_size=config.vocab_size,
         gated=config.feed_forward.gated,
         causal=config.attention.causal,
+        embedding_size=config.embedding_size,
     )
     device = processes.device
     watts, watts_source = average_watts(settings.watts, device, processes.world, processes.num_machines)
