@@ -18,7 +18,11 @@ SMALLER = {
     "modern-mini": "modern-tiny",
     "seconds=600": "steps=3",
     "epochs=10": "epochs=1",
+    "--seeds 5": "--seeds 1 steps=2",
+    "--sizes 16,64,256,all": "--sizes 4,all --seeds 1 min_steps=2",
 }
+
+WRITTEN = ("glue-scores/report.html", "curve/report.html", "for-others/modules.json")
 
 
 def blocks(language: str) -> list[str]:
@@ -45,6 +49,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "test.conll").write_text("\n\n".join(sentences[:10]) + "\n")
     (folder / "new.txt").write_text("what a film\nso dull\n")
     (folder / "sentences.txt").write_text("one\nand another\n")
+    (folder / "queries.txt").write_text("another one\n")
+    pairs = [
+        f"a {word} film\tthe film was {other}\t{label}"
+        for word, other, label in [("fine", "good", 5), ("dull", "big", 1)] * 4
+    ]
+    for name in ("pairs", "pairs-test"):
+        (folder / f"{name}.tsv").write_text("text\ttext_b\tlabel\n" + "\n".join(pairs) + "\n")
+    (folder / "glue/SST-2").mkdir(parents=True)
+    for name in ("train", "dev"):
+        rows = [f"a {word} film of {name} {number}\t{number % 2}" for number, word in enumerate(["dull", "fine"] * 4)]
+        (folder / f"glue/SST-2/{name}.tsv").write_text("sentence\tlabel\n" + "\n".join(rows) + "\n")
     return folder
 
 
@@ -79,7 +94,7 @@ def test_the_tour(
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(shlex.split(said)[1:]) + "\n"))
         app(shlex.split(command)[1:], standalone_mode=False)
         assert "vectors.npy" in command or capsys.readouterr().out.strip(), line
-    for path in ("classifier/report.html", "run/model/config.json", "tagger/card.md", "vectors.npy"):
+    for path in ("classifier/report.html", "run/model/config.json", "tagger/card.md", "vectors.npy", *WRITTEN):
         assert (folder / path).is_file(), path
     (block,) = blocks("python")
     exec(

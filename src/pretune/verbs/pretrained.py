@@ -92,7 +92,7 @@ class Pretrained:
         if head == "embedding":
             return list(self.embed(texts, truncate=truncate))
         if head in ROWLESS_HEADS:
-            raise InputError(f"the {head} head reads no rows of a text: predict uses it")
+            raise InputError(f"the {head} head has no logits of a text: predict uses it")
         if head == "span_boundary":
             raise InputError("span_boundary reads the rows beside a masked span: it has no logits of a text")
         whole = head in WHOLE_TEXT_HEADS
