@@ -27,7 +27,6 @@ from beside_transformers import (  # noqa: E402
     save_ours,
     with_labels,
 )
-
 from pretune.core.stream import Example, Targets  # noqa: E402
 from pretune.families.family import open_family  # noqa: E402
 from pretune.nn.model import Model  # noqa: E402
