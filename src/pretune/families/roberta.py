@@ -135,7 +135,7 @@ class Roberta(Bert):
         return write(KEYS, config) | {"max_position_embeddings": rows, "pad_token_id": positions.first - 1}
 
     def reads(self, hf: Mapping[str, Any]) -> bool:
-        return hf.get("model_type") in CLASSES
+        return str(hf.get("model_type")) in CLASSES
 
     def from_hf(
         self,
