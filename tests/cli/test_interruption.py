@@ -30,7 +30,7 @@ def whole(world, words, out):
     return err
 
 
-@pytest.mark.parametrize("verb", ["pretrain", "finetune"])
+@pytest.mark.parametrize("verb", ["pretrain", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_a_killed_run_continues_to_the_same_weights(world, tmp_path, verb):
     settings = ["seed=3", "batch_size=8", "save_every_steps=10", "log_every_steps=1", "--threads", "1"]
     if verb == "pretrain":
