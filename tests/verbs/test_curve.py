@@ -154,6 +154,13 @@ def test_wrong_requests(world, tmp_path, more, message):
     assert found.status == 2 and message in found.err, found.err
 
 
+def test_a_refused_request_leaves_the_directory_free(world, tmp_path):
+    refused = world.command(*words(world, tmp_path / "out", "--model", "bert-tiny"))
+    assert refused.status == 2 and "name the tokenizer" in refused.err
+    done = world.command(*words(world, tmp_path / "out", "--sizes", "8", "--seeds", "1", "--systems", "pretrained"))
+    assert done.status == 0, done.err
+
+
 def test_a_budget_of_seconds_is_no_curve(world, tmp_path):
     files = {"train": world.file("classify"), "test": world.file("classify", "test"), "out": tmp_path / "out"}
     with pytest.raises(InputError, match="needs epochs or steps"):

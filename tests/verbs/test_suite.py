@@ -121,6 +121,12 @@ def test_another_request_is_refused(world, data, done, tmp_path):
         suite("glue", model=str(world.modern / "model"), data=changed, out=out, settings=SETTINGS)
 
 
+def test_a_refused_request_leaves_the_directory_free(world, data, tmp_path):
+    for settings in (["epohs=2"], ["batch_sise=2"]):
+        with pytest.raises(InputError, match=settings[0].split("=")[0]):
+            suite("glue", model=str(world.modern / "model"), data=data, out=tmp_path / "out", settings=settings)
+
+
 def test_two_models_are_compared_on_the_same_items(world, data, done, tmp_path):
     out, _ = done
     words = ["--model", world.bert / "model", "--data", data, "--seeds", 2, "--against", out, "--json", *SETTINGS]

@@ -106,13 +106,14 @@ def curve(
 
 
 def _write_request(out: Path, request: dict[str, Any]) -> None:
-    """curve.yaml; InputError where the directory holds another curve, or something else."""
+    """curve.yaml; InputError where the directory holds another curve, or something else. A request that was refused
+    before its first run is replaced."""
     path = out / "curve.yaml"
-    if path.is_file():
+    if next(out.glob("*/size-*"), None) and path.is_file():
         before = load_yaml(path)
         if changed := [key for key in request if before.get(key) != request[key]]:
             raise InputError(f"{out} holds another curve ({', '.join(changed)} differ): give another --out")
-    elif others := [one.name for one in out.iterdir() if one.name not in (LOCK, path.name + records.PARTIAL)]:
+    elif others := [one.name for one in out.iterdir() if one.name not in (LOCK, path.name, path.name + records.PARTIAL)]:
         raise InputError(f"{out} holds other files ({others[0]}): give another --out")
     records.write_yaml(path, request)
 

@@ -95,12 +95,13 @@ def _run(request: Request, present: Sequence[Part]) -> tuple[list[Scored], list[
 
 
 def _write_request(request: Request, chosen: Suite, present: Sequence[Part]) -> None:
-    """suite.yaml; InputError where the directory holds other results. Seeds may be added later, and parts."""
+    """suite.yaml; InputError where the directory holds other results. Seeds may be added later, and parts. A request
+    that was refused before its first run is replaced."""
     hashes = {part.name: _hashes(part, request.data) for part in present}
     start = {"model": request.model, "model_sha256": records.origin(request.model)["sha256"]}
     asked = {"suite": chosen.name, **start, "settings": records.assignments(request.settings)}
     path = request.out / "suite.yaml"
-    if path.is_file():
+    if path.is_file() and next(request.out.glob("*/seed-*"), None):
         found = load_yaml(path)
         changed = [key for key in asked if found.get(key) != asked[key]]
         before = found.get("files", {})
