@@ -113,8 +113,8 @@ def _write_request(out: Path, request: dict[str, Any]) -> None:
         before = load_yaml(path)
         if changed := [key for key in request if before.get(key) != request[key]]:
             raise InputError(f"{out} holds another curve ({', '.join(changed)} differ): give another --out")
-    elif others := [one.name for one in out.iterdir() if one.name not in (LOCK, path.name, path.name + records.PARTIAL)]:
-        raise InputError(f"{out} holds other files ({others[0]}): give another --out")
+    elif others := {one.name for one in out.iterdir()} - {LOCK, path.name, path.name + records.PARTIAL}:
+        raise InputError(f"{out} holds other files ({min(others)}): give another --out")
     records.write_yaml(path, request)
 
 
