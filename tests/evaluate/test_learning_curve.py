@@ -114,3 +114,13 @@ def test_the_picture_has_a_band_for_every_system():
     assert first[0] == places[0][0] and places[0][1] < first[1] < places[-1][1]
     assert chart.numbers().rows[0][1].low == low and chart.numbers().rows[0][1].high == high
     assert np.isfinite([y for place in places for y in place]).all()
+
+
+def test_two_draws_far_apart_give_no_interval_outside_the_metric():
+    found = LearningCurve("accuracy", "sentences")
+    for num_right in (20, 180):
+        found.add("pre-trained", 16, items(num_right))
+        found.add("majority", 16, items(NUM_TEST - num_right))
+    (interval, over_draws), outcome = found.mean("pre-trained", 16), found.difference("pre-trained", "majority", 16)
+    assert over_draws and (interval.low, interval.high) == (0.0, 1.0)
+    assert (outcome.difference.low, outcome.difference.high) == (-1.0, 1.0)

@@ -13,7 +13,7 @@ from pretune.core.errors import InputError
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.chart import Chart, Series
 from pretune.evaluate.outcome import Outcome
-from pretune.evaluate.over_seeds import difference_interval, mean_interval
+from pretune.evaluate.over_seeds import cut_to, difference_interval, limits, mean_interval
 from pretune.evaluate.table import Cell, Table
 from pretune.metrics.checks import IntArray
 from pretune.metrics.intervals import Interval
@@ -55,13 +55,16 @@ class LearningCurve:
 
     def mean(self, system: str, size: int, seed: int = 0) -> tuple[Interval, bool]:
         """(mean over draws with its interval, whether the interval is over draws too)."""
-        return mean_interval(self.items[system, size], derive_rng(seed, self.metric, system, size))
+        found, over_draws = mean_interval(self.items[system, size], derive_rng(seed, self.metric, system, size))
+        return cut_to(found, *limits(self.metric)), over_draws
 
     def difference(self, first: str, second: str, size: int, seed: int = 0) -> Outcome:
         """The first system's score minus the second's, on the same draws and test records."""
         rng = derive_rng(seed, "difference", second, size)
         interval, _ = difference_interval(self.items[first, size], self.items[second, size], rng)
-        return Outcome(f"{first} ({size:,} {self.unit})", second, self.metric, interval)
+        least, most = limits(self.metric)
+        cut = cut_to(interval, least - most, most - least)
+        return Outcome(f"{first} ({size:,} {self.unit})", second, self.metric, cut)
 
 
 def draws(num_records: int, seed: int, classes: Sequence[str] | None = None) -> IntArray:

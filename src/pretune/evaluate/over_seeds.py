@@ -5,6 +5,7 @@ Each run gives `Items` of the same test records. Where the metric is a function 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -41,6 +42,21 @@ def difference_interval(
         return bootstrap_draws(np.concatenate([a_SNC, b_SNC], -1), difference, rng=rng), True
     mean, other_mean = _mean_of(first), _mean_of(second)
     return bootstrap(lambda items: mean(items) - other_mean(items), first[0].num_items, rng=rng), False
+
+
+def limits(metric: str) -> tuple[float, float]:
+    """The range of a metric: correlations from -1, others from 0; all to 1."""
+    return (-1.0 if metric in ("matthews", "pearson", "spearman") else 0.0), 1.0
+
+
+def cut_to(interval: Interval, least: float, most: float) -> Interval:
+    """The part of an interval within these ends.
+
+    >>> cut_to(Interval(0.9, 0.7, 1.1), 0.0, 1.0)
+    Interval(estimate=0.9, low=0.7, high=1.0, level=0.95)
+    """
+    low, high = (min(max(end, least), most) for end in (interval.low, interval.high))
+    return replace(interval, low=low, high=high)
 
 
 def _stacked(items: Sequence[Items]) -> tuple[FloatArray, SumScore] | None:

@@ -10,7 +10,7 @@ import pytest
 import published
 from pretune.core.errors import InputError
 from pretune.core.registry import entries, find
-from pretune.evaluate.suites.standing import cut_to, limits
+from pretune.evaluate.over_seeds import cut_to, limits
 from pretune.evaluate.suites.suite import find as find_file
 from pretune.evaluate.suites.suite import labelled_files, missing, runnable
 from pretune.metrics.answers import answer_scores

@@ -7,7 +7,7 @@ which changes nothing about how often it covers that value.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from statistics import fmean, median
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pretune.core.randomness import derive_rng
-from pretune.evaluate.over_seeds import difference_interval, mean_interval
+from pretune.evaluate.over_seeds import cut_to, difference_interval, limits, mean_interval
 from pretune.evaluate.suites.suite import Part, Suite
 from pretune.evaluate.table import Cell
 from pretune.metrics.intervals import Interval
@@ -149,21 +149,6 @@ def standings(scored: Sequence[Scored]) -> list[Standing]:
                 Standing(*(part, file, metric, runs[0].num_train, items[0].num_items), values, mean, over_seeds, best)
             )
     return rows
-
-
-def limits(metric: str) -> tuple[float, float]:
-    """The range of a metric: correlations from -1, others from 0; all to 1."""
-    return (-1.0 if metric in ("matthews", "pearson", "spearman") else 0.0), 1.0
-
-
-def cut_to(interval: Interval, least: float, most: float) -> Interval:
-    """The part of an interval within these ends.
-
-    >>> cut_to(Interval(0.9, 0.7, 1.1), 0.0, 1.0)
-    Interval(estimate=0.9, low=0.7, high=1.0, level=0.95)
-    """
-    low, high = (min(max(end, least), most) for end in (interval.low, interval.high))
-    return replace(interval, low=low, high=high)
 
 
 def average(suite: Suite, scored: Sequence[Scored]) -> tuple[float | None, str]:
