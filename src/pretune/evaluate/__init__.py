@@ -15,6 +15,7 @@ residuals.py  errors of predicted values
 diagnosis.py   confusion, calibration, slices and confident mistakes of a model, as sections of a page
 findings.py what a check of labelled files found, as text and tables
 over_seeds.py  intervals over test items and seeds at once
+resampled.py  scores of several systems on the same resamples
 learning_curve.py  scores against the number of labelled records
 outcome.py  whether a network beats a baseline, said in a sentence with its interval
 report.py   report.html: one page that needs nothing beside it

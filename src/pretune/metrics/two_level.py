@@ -82,6 +82,16 @@ def _interval(
     scores_S: FloatArray, scores_BS: FloatArray, num_items: int, rng: np.random.Generator, level: float
 ) -> Interval:
     """scores_S of the items as they are; scores_BS of every draw on resampled items."""
+    return percentiles(float(scores_S.mean()), resampled_means(scores_S, scores_BS, num_items, rng, level), level)
+
+
+def resampled_means(
+    scores_S: FloatArray, scores_BS: FloatArray, num_items: int, rng: np.random.Generator, level: float = 0.95
+) -> FloatArray:
+    """The mean over S draws [B] as it varies with items and draws, wide enough for an interval of this level.
+
+    scores_S: of each draw on the N items as they are; scores_BS: on each of B resamples of the items. S is at least 2.
+    """
     num_draws = len(scores_S)
     estimate = float(scores_S.mean())
     items_B = scores_BS.mean(1)
@@ -93,7 +103,7 @@ def _interval(
     )
     tail = (1 + level) / 2
     widening = float(stats.t.ppf(tail, freedom) / stats.norm.ppf(tail))
-    return percentiles(estimate, estimate + widening * (items_B + spread_B - estimate), level)
+    return np.asarray(estimate + widening * (items_B + spread_B - estimate))
 
 
 def _degrees_of_freedom(draws: float, draws_freedom: int, items: float, items_freedom: int) -> float:

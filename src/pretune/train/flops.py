@@ -15,9 +15,9 @@ from pretune.nn.kernels.linear import linear
 
 def training_flops(
     *,
-    num_tokens: int,
-    squared_lengths: int,
-    num_predictions: int,
+    num_tokens: float,
+    squared_lengths: float,
+    num_predictions: float,
     hidden_size: int,
     intermediate_size: int,
     num_layers: int,

@@ -4,6 +4,7 @@ pretrained.py   Pretrained and `load`: a model with its tokenizer and what one d
 tokenizer.py    train_tokenizer
 corpus.py       build_corpus, verify_corpus
 pretrain.py     pretrain: corpus and recipe to a model
+pretraining_feed.py  its samples, step by step
 finetune.py     finetune: model and labelled files to a model for a task
 check.py        check: what is wrong with labelled files, before a model is trained on them
 start.py        where fine-tuning starts: which weights are kept, which are fresh

@@ -24,6 +24,7 @@ from pretune.core.protocols import Objective
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec
+from pretune.nn.model import Model
 from pretune.objectives.arrangements import OnlyArranges
 from pretune.objectives.causal_lm import body_needs
 from pretune.recipes.recipe import Recipe, open_recipe
@@ -31,12 +32,12 @@ from pretune.train import distribute
 from pretune.train.distribute import Processes
 from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.evaluation import Evaluate, scored
-from pretune.train.feed import make_feed
 from pretune.train.flops import peak_flops, training_flops, utilisation
 from pretune.train.loop import autocast_dtype, fit
 from pretune.train.progress import ShowProgress
 from pretune.train.run import Report
 from pretune.verbs import pages, records
+from pretune.verbs.pretraining_feed import pretraining_feed
 from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
 
 
@@ -100,8 +101,8 @@ def pretrain(
     objective = chosen.make_objective(resolved.objective)
     bundle = start_model(chosen, size, resolved, train, objective, init, allow_pickle)
     validation = make_validation(objective, valid, bundle, resolved, device)
-    sources = [PretrainingSource(objective, train, bundle.template, n, resolved.seed) for _, n in resolved.lengths]
-    feed = make_feed(sources, resolved, rank=processes.rank, world=processes.world)
+    which = {"rank": processes.rank, "world": processes.world}
+    feed = pretraining_feed(objective, train, bundle.template, resolved, **which)
     start = {} if init is None else records.origin(init)
     facts = {
         "verb": "pretrain",
@@ -213,6 +214,23 @@ def make_validation(
     return Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
 
 
+def flops_of(model: Model, num_tokens: float, squared_lengths: float, predictions: Mapping[str, float]) -> float:
+    """FLOPs of training on so many tokens, with so many predictions of each head."""
+    config = model.body.config
+    return training_flops(
+        num_tokens=num_tokens,
+        squared_lengths=squared_lengths,
+        num_predictions=sum(predictions.get(head, 0) for head in ("lm", "span_boundary")),
+        hidden_size=config.hidden_size,
+        intermediate_size=config.feed_forward.intermediate_size,
+        num_layers=config.num_layers,
+        vocab_size=config.vocab_size,
+        gated=config.feed_forward.gated,
+        causal=config.attention.causal,
+        embedding_size=config.embedding_size,
+    )
+
+
 def pretraining_metrics(
     facts: Mapping[str, Any],
     report: Report,
@@ -223,19 +241,7 @@ def pretraining_metrics(
     processes: Processes,
 ) -> dict[str, Any]:
     """What metrics.json holds; see DESIGN section 4."""
-    config = bundle.model.body.config
-    flops = training_flops(
-        num_tokens=report.tokens,
-        squared_lengths=report.squared_lengths,
-        num_predictions=sum(report.predictions.get(head, 0) for head in ("lm", "span_boundary")),
-        hidden_size=config.hidden_size,
-        intermediate_size=config.feed_forward.intermediate_size,
-        num_layers=config.num_layers,
-        vocab_size=config.vocab_size,
-        gated=config.feed_forward.gated,
-        causal=config.attention.causal,
-        embedding_size=config.embedding_size,
-    )
+    flops = flops_of(bundle.model, report.tokens, report.squared_lengths, report.predictions)
     device = processes.device
     watts, watts_source = average_watts(settings.watts, device, processes.world, processes.num_machines)
     kwh = energy_kwh(watts, report.seconds)
@@ -249,6 +255,7 @@ def pretraining_metrics(
         "tokens": report.tokens,
         "seconds": round(report.seconds, 3),
         "tokens_per_second": round(report.tokens_per_second, 1),
+        "flops": flops,
         "mfu": round(utilisation(flops, report.training_seconds, peak), 4),
         "padding_saved": round(report.padding_saved, 4),
         "loss": {"train": report.loss, "valid": valid["loss"]}

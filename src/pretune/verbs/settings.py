@@ -30,6 +30,8 @@ class PretrainSettings(FitSettings):
     """Changes to the size's preset, for example model.num_layers=3."""
     valid_samples: Annotated[int, Field(ge=1)] = 500
     """At most so many held-out samples are scored at each evaluation."""
+    repeats: Annotated[float, Field(ge=1)] | None = None
+    """Train on so few samples that each is seen this often in the run (Raffel et al. 2020, table 9); none: on all."""
     watts: Annotated[float, Field(gt=0)] | None = None
     """Average power of the machine, for the energy estimate; none: 65 for a CPU, a GPU's own limit. Better measured."""
 
@@ -85,6 +87,13 @@ class CurveSettings(FinetuneSettings):
     """Settings of the runs on frozen features that differ, for example frozen.optimizer.lr=1e-2."""
 
 
+class CompareSettings(PretrainSettings):
+    """Everything a comparison can be told: settings of all its pre-training runs, and of its fine-tuning runs."""
+
+    finetune: dict[str, Any] = {}
+    """Settings of every row's fine-tuning, for example finetune.epochs=2; those of `pretune settings finetune`."""
+
+
 class CheckSettings(Settings):
     """Everything a check of labelled files can be told."""
 
@@ -126,14 +135,15 @@ def resolve_run(
             for earlier in layers[:number]:
                 for budget in BUDGETS:
                     earlier.pop(budget, None)
-        if (name := _objective_name(layer)) is not None:
+        if (name := objective_name(layer)) is not None:
             for earlier in layers[:number]:
-                if _objective_name(earlier) != name:
+                if objective_name(earlier) != name:
                     earlier.pop("objective", None)
     return resolve(kind, *layers)
 
 
-def _objective_name(layer: Mapping[str, Any]) -> Any:
+def objective_name(layer: Mapping[str, Any]) -> Any:
+    """The name that settings give the objective, if they do."""
     objective = layer.get("objective")
     return objective.get("name") if isinstance(objective, Mapping) else None
 
@@ -159,6 +169,7 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "pretrain": PretrainSettings,
     "finetune": FinetuneSettings,
     "curve": CurveSettings,
+    "compare": CompareSettings,
     "evaluate": EvaluateSettings,
     "check": CheckSettings,
 }
