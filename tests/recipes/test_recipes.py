@@ -12,6 +12,13 @@ import pytest
 from pretune.core.errors import InputError
 from pretune.core.registry import entries
 from pretune.families.family import open_family
+from pretune.objectives.add import add
+from pretune.objectives.causal_lm import causal_lm
+from pretune.objectives.full_sentences import full_sentences
+from pretune.objectives.mlm import mlm
+from pretune.objectives.next_sentence import next_sentence
+from pretune.objectives.span_boundary import span_boundary
+from pretune.objectives.whole_word import whole_word
 from pretune.recipes.recipe import open_recipe
 from pretune.verbs.settings import PretrainSettings, resolve_run
 
@@ -44,10 +51,69 @@ def test_every_choice_has_a_source(name):
     assert set(recipe.by_size) <= set(open_family(recipe.family).presets)
 
 
+def test_the_cohort_is_there_from_tiny_to_base():
+    cohort = {"bert", "bert-wwm", "bert-no-nsp", "bert-ltr", "roberta", "spanbert", "modern"}
+    assert cohort <= set(RECIPES)
+    for name in RECIPES:
+        assert {"tiny", "mini", "small", "medium", "base"} <= set(open_family(open_recipe(name)[0].family).presets)
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "size"),
+    [
+        ("bert-no-nsp-mini", "bert-no-nsp", "mini"),
+        ("bert-no-nsp", "bert-no-nsp", "base"),
+        ("bert-mini", "bert", "mini"),
+    ],
+)
+def test_a_hyphen_is_of_the_recipes_name_or_before_the_size(name, recipe, size):
+    found, found_size = open_recipe(name)
+    assert (found.name, found_size) == (recipe, size)
+
+
+def test_a_derived_recipe_names_what_differs_and_has_the_rest():
+    bert, spanbert = open_recipe("bert")[0], open_recipe("spanbert")[0]
+    assert spanbert.derived_from == "bert" and bert.derived_from is None
+    ours = resolve_run(PretrainSettings, spanbert.defaults("base"))
+    theirs = resolve_run(PretrainSettings, bert.defaults("base"))
+    assert (ours.short_length, ours.optimizer.eps, ours.optimizer.weight_decay) == (None, 1e-8, 0.1)
+    assert (ours.optimizer.lr, ours.batch_size, ours.clip_norm) == (theirs.optimizer.lr, theirs.batch_size, 1.0)
+    assert "deviation" not in spanbert.sources and "fine-tuning" not in bert.sources
+    assert open_recipe("bert-ltr")[0].settings.keys() == bert.settings.keys() - {"objective"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bert", add(next_sentence(), mlm())),
+        ("bert-wwm", add(next_sentence(), whole_word())),
+        ("bert-no-nsp", mlm()),
+        ("bert-ltr", causal_lm()),
+        ("roberta", add(full_sentences(), mlm())),
+        ("spanbert", span_boundary()),
+        ("modern", mlm(masking_rate=0.2)),
+    ],
+)
+def test_objectives_as_published(name, expected):
+    recipe, size = open_recipe(name)
+    assert recipe.make_objective(recipe.defaults(size).get("objective", {})) == expected
+
+
+def test_roberta_below_base_has_bert_s_batch():
+    recipe = open_recipe("roberta")[0]
+    assert [recipe.defaults(size)["batch_size"] for size in ("tiny", "base", "large")] == [256, 8192, 8192]
+    assert [recipe.defaults(size)["optimizer"]["lr"] for size in ("tiny", "base", "large")] == [1e-4, 6e-4, 4e-4]
+
+
 @pytest.mark.parametrize("name", ["brt", "bert-huge", "bertie", ""])
 def test_unknown_names(name):
     with pytest.raises(InputError, match="unknown"):
         open_recipe(name)
+
+
+def test_all_settings_of_the_parts_are_settings_of_the_recipe():
+    bert = open_recipe("bert")[0].make_objective({"final_masking_rate": 0.3, "ngram": 3, "short_rate": 0.2})
+    assert bert == add(next_sentence(short_rate=0.2), mlm(final_masking_rate=0.3, ngram=3))
 
 
 def test_unknown_settings_of_an_objective():

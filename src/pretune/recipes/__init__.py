@@ -1,6 +1,11 @@
 """Recipes: one published system a file, and what it is made of, each choice with its source.
 
-recipe.py  Recipe: family, size, objective, run settings, sources; `open_recipe("bert-mini")`
-bert.py    BERT as published (Devlin et al. 2019)
-modern.py  our own best encoder recipe: ModernBERT's architecture with our initialisation and schedule
+recipe.py       Recipe: family, size, objective, run settings, sources; `open_recipe("bert-mini")`
+bert.py         BERT as published (Devlin et al. 2019)
+bert_wwm.py     BERT with whole-word masking (google-research/bert, May 2019)
+bert_no_nsp.py  BERT's ablation "No NSP" (Devlin et al. 2019, section 5.1)
+bert_ltr.py     BERT's ablation "LTR & No NSP": from left to right
+roberta.py      RoBERTa (Liu et al. 2019)
+spanbert.py     SpanBERT: masked spans and their boundaries (Joshi et al. 2020)
+modern.py       our own best encoder recipe: ModernBERT's architecture with our initialisation and schedule
 """

@@ -1,38 +1,12 @@
 """BERT as published: masked words and next sentences, two lengths, learned positions (Devlin et al. 2019)."""
 
-from pretune.core.protocols import Objective
-from pretune.objectives.add import add
-from pretune.objectives.mlm import mlm
-from pretune.objectives.next_sentence import next_sentence
-from pretune.objectives.rewriters import Replacement
 from pretune.recipes.recipe import Recipe
-
-
-def _objective(
-    masking_rate: float = 0.15,
-    mask: float = 0.8,
-    random: float = 0.1,
-    replacement: Replacement = "uniform",
-    copies: int | None = None,
-    max_predictions: int | None = None,
-    short_rate: float = 0.1,
-) -> Objective:
-    masked = mlm(
-        masking_rate=masking_rate,
-        mask=mask,
-        random=random,
-        replacement=replacement,
-        copies=copies,
-        max_predictions=max_predictions,
-    )
-    return add(next_sentence(short_rate=short_rate), masked)
-
 
 bert = Recipe(
     name="bert",
     family="bert",
     size="base",
-    objective=_objective,
+    objective="next_sentence+mlm",
     settings={
         "steps": 1_000_000,
         "batch_size": 256,

@@ -1,13 +1,12 @@
 """Our own best encoder recipe, the default: ModernBERT's architecture, fan-in weights, Muon, masked words only."""
 
-from pretune.objectives.mlm import mlm
 from pretune.recipes.recipe import Recipe
 
 modern = Recipe(
     name="modern",
     family="modern",
     size="mini",
-    objective=mlm,
+    objective="mlm",
     settings={
         "steps": 20_000,
         "batch_size": 64,
