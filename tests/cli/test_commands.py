@@ -119,7 +119,7 @@ def test_fill_and_embed(world, tmp_path):
     assert len(world.command("embed", *model, "--truncate", texts).lines) == 1
 
 
-@pytest.mark.parametrize("kind", ["recipes", "objectives", "families", "tasks"])
+@pytest.mark.parametrize("kind", ["objectives", "families", "tasks"])
 def test_lists(world, kind):
     found = world.command(kind, "--json").json()
     assert found and all(found.values())

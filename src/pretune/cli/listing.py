@@ -1,4 +1,4 @@
-"""pretune recipes | objectives | families | tasks: what there is, a line each, read without importing the parts."""
+"""pretune recipes | objectives | families | tasks: what there is, without importing torch."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,8 @@ from pretune.core.registry import entries
 
 
 def register(app: typer.Typer) -> None:
-    for kind in ("recipes", "objectives", "tasks"):
+    app.command("recipes")(recipes)
+    for kind in ("objectives", "tasks"):
         _register_one(app, kind)
     app.command("families")(families)
 
@@ -20,6 +21,17 @@ def _register_one(app: typer.Typer, kind: str) -> None:
         _list(kind, as_json)
 
     app.command(kind, help=f"Lists the {kind}, a line each.")(listing)
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="One of them, with its sources.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Shows in what the recipes differ, or one recipe with its settings and their sources."""
+    from pretune.verbs import recipes as verb
+
+    found = verb.recipes() if name is None else verb.describe(name)
+    emit(found, verb.as_tables(found) if name is None else verb.as_page(found), as_json)
 
 
 def families(

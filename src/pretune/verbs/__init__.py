@@ -6,14 +6,16 @@ corpus.py       build_corpus, verify_corpus
 pretrain.py     pretrain: corpus and recipe to a model
 pretraining_feed.py  its samples, step by step
 finetune.py     finetune: model and labelled files to a model for a task
+recipes.py      recipes: in what they differ, and one with its sources
 check.py        check: what is wrong with labelled files, before a model is trained on them
 start.py        where fine-tuning starts: which weights are kept, which are fresh
 tune.py         the fine-tuning itself, on records in memory
 ensemble.py     several models of one task that predict together
 evaluate.py     evaluate: a fine-tuned model on a labelled file
 suite.py        suite: a model on a suite of labelled sets, with several seeds
-curve.py        curve: scores against the number of labelled records
+suite_pairs.py  a suite of minimal pairs, which trains nothing
 suite_runs.py   its runs: a part with each seed, predictions kept, a server's files answered
+curve.py        curve: scores against the number of labelled records
 predictions.py  what a model says of inputs, for the task it was fine-tuned for
 search.py       search: the nearest texts of a file for each query
 nearest.py      the nearest of any number of vectors, in blocks
