@@ -5,6 +5,7 @@ that fills all positions among them.
 """
 
 import json
+import re
 
 import pytest
 import torch
@@ -44,6 +45,7 @@ SPECIAL = {
     "Camembert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
     "DistilBert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
     "Electra": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
+    "Albert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
 }
 CONFIGS = {
     "Roberta": SHAPE | {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "classifier_dropout": 0.25},
@@ -60,6 +62,8 @@ CONFIGS = {
         "qa_dropout": 0.15,
     },
     "Electra": SHAPE | {"embedding_size": 20, "classifier_dropout": 0.25, "max_position_embeddings": 40},
+    "Albert": SHAPE
+    | {"embedding_size": 20, "num_hidden_layers": 5, "num_hidden_groups": 2, "classifier_dropout_prob": 0.25},
 }
 FAMILY = {
     "Roberta": "roberta",
@@ -67,6 +71,7 @@ FAMILY = {
     "Camembert": "roberta",
     "DistilBert": "distilbert",
     "Electra": "electra",
+    "Albert": "albert",
 }
 HEADS = {
     "MaskedLM": {"lm": "logits"},
@@ -74,11 +79,14 @@ HEADS = {
     "TokenClassification": {"token": "logits"},
     "MultipleChoice": {"choice": "logits"},
     "QuestionAnswering": {"answer": ("start_logits", "end_logits")},
-    "PreTraining": {"replaced_token": "logits"},
+}
+PRETRAINING = {
+    "Electra": {"replaced_token": "logits"},
+    "Albert": {"lm": "prediction_logits", "sentence_order": "sop_logits"},
 }
 SOME = ("XLMRoberta", "Camembert")
-CASES = [(name, head) for name in CONFIGS for head in HEADS if name not in SOME and head != "PreTraining"]
-CASES += [("Electra", "PreTraining")]
+CASES = [(name, head) for name in CONFIGS for head in HEADS if name not in SOME]
+CASES += [("Electra", "PreTraining"), ("Albert", "PreTraining")]
 CASES += [("XLMRoberta", "MaskedLM"), ("XLMRoberta", "SequenceClassification"), ("Camembert", "MaskedLM")]
 
 
@@ -96,7 +104,7 @@ def texts(name, heads=("lm",)):
 
 @pytest.mark.parametrize(("name", "head"), CASES)
 def test_heads_both_ways(name, head, tmp_path):
-    heads = HEADS[head]
+    heads = PRETRAINING[name] if head == "PreTraining" else HEADS[head]
     reference = made(name, f"For{head}")
     loaded = load_theirs(reference, tmp_path)
     assert loaded.model.body.family == FAMILY[name] and loaded.fresh == () and loaded.unread == ()
@@ -137,6 +145,8 @@ def test_bare_models_both_ways(name, tmp_path):
         ("DistilBert", {"activation": "relu"}),
         ("DistilBert", {"n_heads": 8}),
         ("Electra", {"num_attention_heads": 8}),
+        ("Albert", {"num_attention_heads": 8}),
+        ("Albert", {"hidden_act": "gelu"}),
     ],
 )
 def test_a_setting_that_is_read_wrong_is_found_out(name, change, tmp_path):
@@ -156,10 +166,59 @@ def test_electra_without_a_map_between_embeddings_and_layers(head, tmp_path):
     reference = randomise(getattr(transformers, f"ElectraFor{head}")(config))
     loaded = load_theirs(reference, tmp_path)
     assert loaded.model.body.embedding_map is None and loaded.model.body.config.embedding_size is None
-    compare(loaded.model, reference, texts("Electra", HEADS[head]), HEADS[head])
+    heads = PRETRAINING["Electra"] if head == "PreTraining" else HEADS[head]
+    compare(loaded.model, reference, texts("Electra", heads), heads)
     again, unexpected = reopened(f"AutoModelFor{head}", save_ours("electra", loaded.model, (), tmp_path))
     assert not unexpected
-    compare(loaded.model, again, texts("Electra", HEADS[head]), HEADS[head])
+    compare(loaded.model, again, texts("Electra", heads), heads)
+
+
+def albert_files():
+    family = open_family("albert")
+    body = family.build(family.config("tiny", 20))
+    return family, *family.to_hf(Model(body, {"lm": body.family_head("lm")}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("inner_group_num", 2, "inner_group_num is 2: pretune computes only 1"),
+        ("net_structure_type", 1, "net_structure_type is 1: pretune computes only 0"),
+        ("is_decoder", True, "is_decoder is True: pretune computes only False"),
+        ("num_hidden_groups", 3, "num_groups is 3: 2 layers have at most as many groups"),
+        (
+            "num_hidden_groups",
+            2,
+            "the weights lack encoder.albert_layer_groups.1.albert_layers.0.attention.query.weight",
+        ),
+        ("num_hidden_groups", 10**7, "num_hidden_groups is 10000000, and the weights are 28 tensors"),
+        ("num_hidden_layers", 10**7, "num_hidden_layers is 10000000, and pretune repeats a block at most 1,024 times"),
+        ("num_hidden_layers", "2", "num_hidden_layers is '2': expected int"),
+    ],
+)
+def test_albert_refuses_what_it_does_not_compute(key, value, says):
+    family, hf, weights = albert_files()
+    with pytest.raises(InputError, match=re.escape(says)):
+        family.from_hf(hf | {key: value}, weights)
+
+
+def test_albert_has_more_layers_than_tensors():
+    family, hf, weights = albert_files()
+    loaded = family.from_hf(hf | {"num_hidden_layers": 40}, weights)
+    assert len(weights) < 40 == loaded.model.body.config.num_layers and len(loaded.model.body.layers) == 1
+
+
+def test_albert_keeps_keys_of_old_releases_and_its_dropout(tmp_path):
+    """Of the first release: groups and memories that were never used, and a classifier's dropout that differs."""
+    old = dict.fromkeys(("net_structure_type", "gap_size", "num_memory_blocks"), 0) | {"down_scale_factor": 1}
+    family, hf, weights = albert_files()
+    loaded = family.from_hf(hf | old | {"classifier_dropout_prob": 0.4, "hidden_dropout_prob": 0.2}, weights)
+    assert loaded.model.body.config.hidden_dropout == 0.2 and loaded.model.body.config.embedding_dropout == 0.2
+    of_file = family.from_hf(hf | {"classifier_dropout_prob": 0.4}, weights, [HeadSpec("sequence", LABELS)])
+    assert of_file.model.heads["sequence"].dropout == of_file.specs[0].dropout == 0.4
+    assert family.to_hf(of_file.model, of_file.specs)[0]["classifier_dropout_prob"] == 0.4
+    told = {key: value for key, value in hf.items() if key != "classifier_dropout_prob"}
+    assert family.from_hf(told, weights, [HeadSpec("token", LABELS)]).model.heads["token"].dropout == 0.1
 
 
 def test_roberta_reads_a_language_model_that_sees_one_side(tmp_path):

@@ -17,6 +17,7 @@ from pretune.objectives.causal_lm import causal_lm
 from pretune.objectives.full_sentences import full_sentences
 from pretune.objectives.mlm import mlm
 from pretune.objectives.next_sentence import next_sentence
+from pretune.objectives.sentence_order import sentence_order
 from pretune.objectives.span_boundary import span_boundary
 from pretune.objectives.whole_word import whole_word
 from pretune.recipes.recipe import open_recipe
@@ -52,7 +53,7 @@ def test_every_choice_has_a_source(name):
 
 
 def test_the_cohort_is_there_from_tiny_to_base():
-    cohort = {"bert", "bert-wwm", "bert-no-nsp", "bert-ltr", "roberta", "spanbert", "modern"}
+    cohort = {"bert", "bert-wwm", "bert-no-nsp", "bert-ltr", "roberta", "spanbert", "albert", "modern"}
     assert cohort <= set(RECIPES)
     for name in RECIPES:
         assert {"tiny", "mini", "small", "medium", "base"} <= set(open_family(open_recipe(name)[0].family).presets)
@@ -91,6 +92,7 @@ def test_a_derived_recipe_names_what_differs_and_has_the_rest():
         ("bert-ltr", causal_lm()),
         ("roberta", add(full_sentences(), mlm())),
         ("spanbert", span_boundary()),
+        ("albert", add(sentence_order(), mlm(ngram=3))),
         ("modern", mlm(masking_rate=0.2)),
     ],
 )

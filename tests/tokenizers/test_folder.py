@@ -181,3 +181,10 @@ def test_a_vocab_txt_of_windows(tmp_path):
     tokenizer = Tokenizer.load(tmp_path)
     assert tokenizer.encode("Ab").ids_P.tolist() == [1, 2]
     assert tokenizer.special_ids == {"unk": 0}
+
+
+@pytest.mark.parametrize("name", ["spiece.model", "sentencepiece.bpe.model", "vocab.json"])
+def test_a_format_that_is_not_read_is_named_with_the_way_out(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x0a\x0e")
+    with pytest.raises(InputError, match=rf"{name} is here and no tokenizer.json.*save_pretrained"):
+        Tokenizer.load(tmp_path)

@@ -17,8 +17,9 @@ CONFIGS = {
     "Roberta": SHAPE | {"max_position_embeddings": 130, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
     "DistilBert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48, "max_position_embeddings": 128},
     "Electra": SHAPE | {"max_position_embeddings": 128, "embedding_size": 16, "type_vocab_size": 2},
+    "Albert": SHAPE | {"max_position_embeddings": 128, "embedding_size": 16, "type_vocab_size": 2},
 }
-FAMILY = {"Roberta": "roberta", "DistilBert": "distilbert", "Electra": "electra"}
+FAMILY = {"Roberta": "roberta", "DistilBert": "distilbert", "Electra": "electra", "Albert": "albert"}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 

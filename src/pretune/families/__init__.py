@@ -3,6 +3,7 @@
 bert.py        BERT: post-norm, learned positions, two segments (Devlin et al. 2019)
 roberta.py     RoBERTa, XLM-RoBERTa, CamemBERT: BERT with an offset of positions (Liu et al. 2019)
 distilbert.py  BERT with half its layers, no segments, no pooler (Sanh et al. 2019)
+albert.py      small mapped embeddings, one block for all layers (Lan et al. 2020)
 electra.py     discriminators and generators: smaller embeddings, a score a token (Clark et al. 2020)
 modern.py      ModernBERT's architecture at our sizes: pre-norm, rotary, gated (Warner et al. 2024)
 family.py      the Family protocol, HeadSpec, `open_family`, `family_of`

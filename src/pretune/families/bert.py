@@ -186,7 +186,7 @@ class Bert(Encoder):
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """A causal body's language model is of a class of its own in transformers (BertLMHeadModel)."""
         hf, weights = super().to_hf(model, specs, kept)
-        if hf["is_decoder"] and hf["architectures"] == [f"{self.layout.class_name}ForMaskedLM"]:
+        if hf.get("is_decoder") and hf["architectures"] == [f"{self.layout.class_name}ForMaskedLM"]:
             hf["architectures"] = [self.layout.class_name + self.causal_class]
         return hf, weights
 

@@ -7,5 +7,6 @@ bert_no_nsp.py  BERT's ablation "No NSP" (Devlin et al. 2019, section 5.1)
 bert_ltr.py     BERT's ablation "LTR & No NSP": from left to right
 roberta.py      RoBERTa (Liu et al. 2019)
 spanbert.py     SpanBERT: masked spans and their boundaries (Joshi et al. 2020)
+albert.py       ALBERT: shared layers, n-grams, the order of sentences (Lan et al. 2020)
 modern.py       our own best encoder recipe: ModernBERT's architecture with our initialisation and schedule
 """

@@ -33,6 +33,8 @@ CUSTOMARY = {
 }
 """Names a special token usually has, tried in this order where no file names it."""
 
+OTHER_FORMATS = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json", "merges.txt")
+"""Of tokenizers whose tokenizer.json says the same."""
 MAX_BYTES = 256 << 20
 """Of a tokenizer.json; those of 250,000 pieces have 30 MB."""
 LARGEST_ID = (1 << 24) - 1
@@ -67,9 +69,20 @@ def read_folder(folder: str | Path) -> Folder:
     elif (folder / "vocab.txt").is_file():
         backend = _read_vocab_txt(folder / "vocab.txt", config)
     else:
-        raise InputError(f"{folder}: no tokenizer here: looked for tokenizer.json and for vocab.txt")
+        raise _no_tokenizer(folder)
     named = {**config, **_read_json(folder / "special_tokens_map.json")}
     return Folder(backend, special_tokens(backend, named), _max_length(config))
+
+
+def _no_tokenizer(folder: Path) -> InputError:
+    others = [name for name in OTHER_FORMATS if (folder / name).is_file()]
+    if others:
+        return InputError(
+            f"{folder}: {', '.join(others)} is here and no tokenizer.json, which is what pretune reads: fetch the one "
+            f"that the hub serves beside it, or let transformers write it: "
+            f"AutoTokenizer.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"
+        )
+    return InputError(f"{folder}: no tokenizer here: looked for tokenizer.json and for vocab.txt")
 
 
 def special_tokens(backend: Backend, named: Mapping[str, Any]) -> dict[str, str]:
