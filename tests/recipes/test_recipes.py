@@ -11,7 +11,7 @@ import pytest
 
 from pretune.core.errors import InputError
 from pretune.core.registry import entries
-from pretune.families.family import open_family
+from pretune.families.family import family_of, open_family
 from pretune.objectives.add import add
 from pretune.objectives.causal_lm import causal_lm
 from pretune.objectives.full_sentences import full_sentences
@@ -139,3 +139,19 @@ def test_golden_losses(world, tmp_path, name):
         golden[name] = [round(loss, 7) for loss in losses]
         GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
     assert losses == pytest.approx(golden[name], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_and_its_model_goes_on(world, tmp_path, monkeypatch, name):
+    """Two steps at tiny size; the files say what the body is, and fine-tuning takes them."""
+    monkeypatch.setattr("pretune.verbs.pretrain.peak_flops", lambda *_: 1e10)
+    recipe = open_recipe(name)[0]
+    words = ["steps=2", "batch_size=4", "valid_samples=2", "max_length=64"]
+    words += ["short_length=32"] if recipe.settings.get("short_length") else []
+    done = world.command("pretrain", f"{name}-tiny", "--corpus", world.corpus, "--out", tmp_path / "run", *words)
+    assert done.status == 0, done.err
+    hf = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert family_of(hf).name == recipe.family
+    assert bool(hf.get("is_decoder")) == (recipe.objective == "causal_lm")
+    again = world.command("embed", "--model", tmp_path / "run" / "model", stdin="a text\n").lines
+    assert len(again[0]) == 128
