@@ -14,12 +14,15 @@ def register(app: typer.Typer) -> None:
 
 
 def suite(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="glue, superglue, squad, swag, sts, conll or ud.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="glue, superglue, squad, swag, sts, conll, ud or blimp.")],
     model: Model,
     data: Annotated[Path, typer.Option("--data", help="Directory with the suite's files, as they are published.")],
     out: Out,
     settings: Assignments = None,
-    seeds: Annotated[int, typer.Option("--seeds", help="Fine-tune with seeds 1 to this.")] = 3,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Fine-tune with seeds 1 to this; default: 3.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="blimp: the first so many pairs of each set; default: all.")
+    ] = None,
     against: Annotated[
         Path | None, typer.Option("--against", help="The --out directory of another model's suite, to compare with.")
     ] = None,
@@ -27,7 +30,7 @@ def suite(
     allow_pickle: AllowPickle = False,
     as_json: Json = False,
 ) -> None:
-    """Fine-tunes and scores a model on every set of a suite whose files are there; rerunning continues."""
+    """Scores a model on every set of a suite whose files are there, fine-tuned on each (blimp: as it is); resumes."""
     from pretune.verbs.suite import suite as run
 
     result = run(
@@ -36,6 +39,7 @@ def suite(
         data=data,
         out=out,
         seeds=seeds,
+        limit=limit,
         against=against,
         settings=list(settings or []),
         threads=threads,

@@ -14,9 +14,12 @@ scatter.py  predicted against true values as SVG
 residuals.py  errors of predicted values
 diagnosis.py   confusion, calibration, slices and confident mistakes of a model, as sections of a page
 findings.py what a check of labelled files found, as text and tables
+likelihood.py  how probable a sentence is to a model: pseudo-log-likelihood and others
 over_seeds.py  intervals over test items and seeds at once
 resampled.py  scores of several systems on the same resamples
 learning_curve.py  scores against the number of labelled records
+comparison.py  rows of a comparison: what was learnt, scores, differences, ranks
+comparison_page.py  its tables and pictures
 outcome.py  whether a network beats a baseline, said in a sentence with its interval
 report.py   report.html: one page that needs nothing beside it
 page.html   the frame and the style of that page

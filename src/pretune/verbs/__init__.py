@@ -16,6 +16,11 @@ suite.py        suite: a model on a suite of labelled sets, with several seeds
 suite_pairs.py  a suite of minimal pairs, which trains nothing
 suite_runs.py   its runs: a part with each seed, predictions kept, a server's files answered
 curve.py        curve: scores against the number of labelled records
+compare.py      compare: recipes, or variants of one, on equal terms
+compare_rows.py  its rows: what each is asked for
+compare_plan.py  what each row will be, found out before the first run
+compare_scores.py  the suites of a comparison
+compare_results.py  its tables and its page
 predictions.py  what a model says of inputs, for the task it was fine-tuned for
 search.py       search: the nearest texts of a file for each query
 nearest.py      the nearest of any number of vectors, in blocks

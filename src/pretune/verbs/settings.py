@@ -28,6 +28,9 @@ class PretrainSettings(FitSettings):
     puts another in its place, with its own defaults; `pretune objectives` lists the names."""
     model: dict[str, Any] = {}
     """Changes to the size's preset, for example model.num_layers=3."""
+    generator: str | None = None
+    """With --init and an objective that has a generator (replaced_token): the model to start it from; none: the folder
+    `generator` of the model to start from, else fresh."""
     valid_samples: Annotated[int, Field(ge=1)] = 500
     """At most so many held-out samples are scored at each evaluation."""
     repeats: Annotated[float, Field(ge=1)] | None = None
@@ -116,6 +119,16 @@ class EvaluateSettings(Settings):
     """Settings of the task to change, for example task.metric=matthews."""
 
 
+class PairSettings(Settings):
+    """Everything a suite of minimal pairs can be told; it trains nothing."""
+
+    scoring: Literal["auto", "pll", "pll-word-l2r", "log-likelihood", "replaced-token"] = "auto"
+    """How a sentence is scored. auto: log-likelihood of a causal model, else pll; pll-word-l2r also masks the later
+    pieces of a word; see `evaluate/likelihood.py`."""
+    max_tokens_per_batch: Annotated[int, Field(ge=1)] = 4096
+    """Sentences, a masked copy for each piece, are scored in batches of at most this many tokens."""
+
+
 def resolve_run(
     kind: type[F],
     defaults: Mapping[str, Any],
@@ -172,5 +185,6 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "compare": CompareSettings,
     "evaluate": EvaluateSettings,
     "check": CheckSettings,
+    "suite-blimp": PairSettings,
 }
 """Verb -> its settings, as `pretune settings VERB` lists them."""

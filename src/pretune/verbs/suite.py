@@ -8,7 +8,7 @@
 
 The same call continues where it was interrupted. What has no files is named with the place it is published at, and the
 rest runs; an average over fewer parts says so. Every file is read before the first run, so what is wrong with one is
-said at once. The runs themselves: `suite_runs.py`.
+said at once. The runs themselves: `suite_runs.py`; suites that train nothing: `suite_pairs.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,15 @@ from pretune.core.registry import find as find_entry
 from pretune.evaluate.forest import Forest
 from pretune.evaluate.report import Report, write_report
 from pretune.evaluate.slices import Slice
+from pretune.evaluate.suites.minimal_pairs import MinimalPairs
 from pretune.evaluate.suites.standing import Scored, Standing, average, compared, standings
 from pretune.evaluate.suites.suite import Part, Suite, labelled_files, runnable
 from pretune.evaluate.table import Table, as_text
 from pretune.verbs import records
+from pretune.verbs.suite_pairs import PairRequest, judge_pairs
 from pretune.verbs.suite_runs import Files, Request, fine_tuned, prepared, remarks, scored, submit
+
+DEFAULT_SEEDS = 3
 
 
 def suite(
@@ -35,21 +39,32 @@ def suite(
     model: str,
     data: str | Path,
     out: str | Path,
-    seeds: int = 3,
+    seeds: int | None = None,
+    limit: int | None = None,
     against: str | Path | None = None,
     settings: Sequence[str] | Mapping[str, Any] = (),
     threads: int | None = None,
     allow_pickle: bool = False,
+    first_seed: int = 1,
 ) -> dict[str, Any]:
-    """Fine-tunes and scores a model on every part of a suite whose files are there.
+    """Fine-tunes and scores a model on every part of a suite whose files are there; on minimal pairs, as it is.
 
-    name: from `evaluate/suites/` (glue, superglue, squad, swag, sts, conll, ud). data: the directory that holds the
-    parts' files. seeds: 1 to so many. against: the --out directory of another model's finished suite on the same files,
-    to be compared with, part by part. settings: of the fine-tuning runs; they go before a part's own (its metric, its
-    length). Raises InputError where no part has its files, and where `out` holds another request.
+    name: from `evaluate/suites/` (glue, superglue, squad, swag, sts, conll, ud, blimp). data: the directory that holds
+    the parts' files. seeds: so many (3), from `first_seed` on. limit: of blimp, the first so many pairs of each set.
+    against: the --out directory of another model's finished suite on the same files, to be compared with, part by part.
+    settings: of the fine-tuning runs; they go before a part's own (its metric, its length); of blimp, `PairSettings`.
+    Raises InputError where no part has its files, and where `out` holds another request.
     """
-    request = Request(str(model), Path(data), Path(out), seeds, settings, threads, allow_pickle)
-    chosen: Suite = find_entry("pretune.evaluate.suites", "suite", name)
+    chosen: Suite | MinimalPairs = find_entry("pretune.evaluate.suites", "suite", name)
+    if isinstance(chosen, MinimalPairs):
+        if seeds is not None:
+            raise InputError(f"{name} is scored without training, so there are no seeds: leave --seeds out")
+        asked_pairs = PairRequest(str(model), Path(data), Path(out), limit, settings, threads, allow_pickle)
+        return judge_pairs(chosen, asked_pairs, None if against is None else Path(against))
+    if limit is not None:
+        raise InputError(f"{name} is scored on whole files: --limit is for suites of minimal pairs (blimp)")
+    seeds = DEFAULT_SEEDS if seeds is None else seeds
+    request = Request(str(model), Path(data), Path(out), seeds, settings, threads, allow_pickle, first_seed)
     if seeds < 1:
         raise InputError(f"seeds is {seeds}: give at least 1")
     if not request.data.is_dir():
@@ -62,11 +77,12 @@ def suite(
         found, notes = _run(request, present)
         others = None if against is None else _other(Path(against), chosen, present, request)
         mean, told = average(chosen, found)
-        notes = [told, _seeds_note(seeds), *notes, *absent]
+        about, notes = notes, [told, _seeds_note(seeds), *notes, *absent]
         rows = standings(found)
         tables, facts = _tables(rows, notes, found, others)
         asked = {"suite": chosen.name, "model": request.model, "seeds": seeds}
-        result = {**asked, "average": mean, "average_note": told, **facts, "notes": notes, "missing": absent}
+        result = {**asked, "average": mean, "average_note": told, **facts, "notes": notes, "remarks": about}
+        result |= {"missing": absent}
         records.write_json(request.out / "suite.json", result)
         write_report(_page(chosen, request.model, mean, rows, tables), request.out / "report.html")
     return result | {"text": "\n\n".join(as_text(table) for table in tables)}
@@ -88,7 +104,7 @@ def _run(request: Request, present: Sequence[Part]) -> tuple[list[Scored], list[
         own = {"train": files[trained]["train"], **files[part.name]}
         if part.trained_on is None:
             fine_tuned(part, request, own)
-        found[part.name] = scored(part, request.out, range(1, request.seeds + 1), own, request.allow_pickle)
+        found[part.name] = scored(part, request.out, request.seed_numbers, own, request.allow_pickle)
         submit(part, request, own, found[trained])
         notes += remarks(part, request, own)
     return [one for runs in found.values() for one in runs], notes
@@ -97,7 +113,7 @@ def _run(request: Request, present: Sequence[Part]) -> tuple[list[Scored], list[
 def _write_request(request: Request, chosen: Suite, present: Sequence[Part]) -> None:
     """suite.yaml; InputError where the directory holds other results. Seeds may be added later, and parts. A request
     that was refused before its first run is replaced."""
-    hashes = {part.name: _hashes(part, request.data) for part in present}
+    hashes = {part.name: part_hashes(part, request.data) for part in present}
     start = {"model": request.model, "model_sha256": records.origin(request.model)["sha256"]}
     asked = {"suite": chosen.name, **start, "settings": records.assignments(request.settings)}
     path = request.out / "suite.yaml"
@@ -112,7 +128,7 @@ def _write_request(request: Request, chosen: Suite, present: Sequence[Part]) -> 
     records.write_yaml(path, {**asked, "files": hashes})
 
 
-def _hashes(part: Part, data: Path) -> dict[str, str]:
+def part_hashes(part: Part, data: Path) -> dict[str, str]:
     """{what a labelled file is: sha256}; of a file that belongs to another one, under both names."""
     found = {}
     for name, path in labelled_files(part, data).items():
@@ -129,16 +145,21 @@ def _other(directory: Path, chosen: Suite, present: Sequence[Part], request: Req
     theirs, ours = load_yaml(directory / "suite.yaml"), load_yaml(request.out / "suite.yaml")
     if theirs["suite"] != chosen.name:
         raise InputError(f"{directory} holds the suite {theirs['suite']}, not {chosen.name}")
+    same = [part for part in present if theirs["files"].get(part.name) == ours["files"][part.name]]
+    return results(directory, same, request.allow_pickle)
+
+
+def results(directory: Path, parts: Sequence[Part], allow_pickle: bool = False) -> list[Scored]:
+    """What the finished runs of a suite's directory predicted on these parts, without doing anything again."""
     found = []
-    for part in present:
-        if theirs["files"].get(part.name) != ours["files"][part.name]:
-            continue
+    for part in parts:
         runs = (directory / (part.trained_on or part.name)).glob("seed-*/metrics.json")
         seeds = sorted(int(run.parent.name.removeprefix("seed-")) for run in runs)
         files = {name: directory / "data" / part.name / f"{name}.jsonl" for name in part.scored}
+        files["train"] = directory / "data" / (part.trained_on or part.name) / "train.jsonl"
         files = {name: path for name, path in files.items() if path.is_file()}
         if seeds:
-            found += scored(part, directory, seeds, files, request.allow_pickle)
+            found += scored(part, directory, seeds, files, allow_pickle)
     return found
 
 

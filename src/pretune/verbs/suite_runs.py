@@ -36,7 +36,8 @@ Files = Mapping[str, Path]
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked of a suite. `out` holds the runs, `data` the files as they are published."""
+    """What was asked of a suite. `out` holds the runs, `data` the files as they are published; seeds: so many, from
+    `first_seed` on."""
 
     model: str
     data: Path
@@ -45,6 +46,11 @@ class Request:
     settings: Sequence[str] | Mapping[str, Any] = ()
     threads: int | None = None
     allow_pickle: bool = False
+    first_seed: int = 1
+
+    @property
+    def seed_numbers(self) -> range:
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 class Run:
@@ -112,7 +118,7 @@ def prepared(part: Part, request: Request) -> dict[str, Path]:
 def fine_tuned(part: Part, request: Request, files: Files) -> None:
     """A run for each seed that has none yet."""
     first = next(name for name in part.scored if name in files)
-    for seed in range(1, request.seeds + 1):
+    for seed in request.seed_numbers:
         out = request.out / part.name / f"seed-{seed}"
         if not (out / "metrics.json").is_file():
             finetune(
@@ -192,7 +198,7 @@ def submit(part: Part, request: Request, files: Files, chosen: Sequence[Scored])
 
 def remarks(part: Part, request: Request, files: Files) -> list[str]:
     """What a reader of a part's scores must know: texts that were cut, test records that are in the training file."""
-    run = run_of(part, request.out, 1, request.allow_pickle)
+    run = run_of(part, request.out, request.first_seed, request.allow_pickle)
     if part.trained_on is None:
         found = [sentence(Finding(**one)) for one in run.metrics["check"] if one["kind"] == "leakage"]
         if num_cut := run.metrics["truncated_when_scored"].get("test", 0):

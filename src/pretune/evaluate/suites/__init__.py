@@ -12,5 +12,9 @@ squad.py   SQuAD 1.1 and 2.0: answers in a paragraph
 swag.py    SWAG: the ending that follows
 sts.py     semantic textual similarity: STS-B, SemEval 2012 to 2016
 conll.py   CoNLL-2003: named entities
+minimal_pairs.py  suites that train nothing: which of two sentences a model finds likelier
+pair_scores.py  their accuracies, intervals, and two models compared
+pair_tables.py  what is told of them: notes, tables, pictures
+blimp.py   BLiMP: 67 points of English grammar
 ud.py      Universal Dependencies: parts of speech of a treebank
 """
