@@ -20,6 +20,7 @@ from pretune.objectives.document_sentences import document_sentences
 from pretune.objectives.full_sentences import full_sentences
 from pretune.objectives.mlm import mlm
 from pretune.objectives.next_sentence import next_sentence
+from pretune.objectives.replaced_token import replaced_token
 from pretune.objectives.sentence_order import sentence_order
 from pretune.objectives.span_boundary import span_boundary
 from pretune.objectives.span_mask import span_mask
@@ -44,6 +45,7 @@ MADE = {name: made(name) for name in entries(PACKAGE)} | {
     "albert": add(sentence_order(copies=2), mlm(ngram=3)),
     "full sentences, whole words": add(full_sentences(), whole_word()),
     "full sentences, spans": add(full_sentences(), span_boundary(copies=3)),
+    "full sentences, replaced tokens": add(full_sentences(), replaced_token(0.2, generator_size=0.5)),
     "document sentences, spans": add(document_sentences(), span_mask()),
 }
 TOKEN_HEADS = ("lm", "span_boundary")

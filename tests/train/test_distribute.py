@@ -44,6 +44,8 @@ COURSES = [
     {"name": "seconds", "sleep": 0.02, **settings(steps=None, seconds=0.8, save_every_minutes=None)},
     {"name": "best", "evaluate": 2, "out": "best", **settings(**FSDP)},
     {"name": "stop", "stop_at": 3},
+    {"name": "ddp-electra", "electra": True},
+    {"name": "fsdp-electra", "electra": True, "optimizer": "muon", **settings(**FSDP)},
     {"name": "dead", "out": "dead", "die_at": 7, **settings(save_every_steps=2)},  # the last: process 1 is gone then
 ]
 
@@ -114,6 +116,21 @@ def test_two_processes_train_as_one(job, alone, name):
         assert ours[figure] == theirs[figure]
     assert [row[0] for row in job.seen(name, 1)["rows"]] == [row[0] for row in ours["rows"]]
     assert_close(job.weights(name, 1), job.weights(name), atol=0)
+
+
+@pytest.mark.parametrize("name, optimizer", [("ddp-electra", "adamw"), ("fsdp-electra", "muon")])
+def test_a_generator_beside_a_discriminator_trains_as_in_one_process(job, name, optimizer):
+    """The same samples are drawn whatever micro-batch a text is in; shared embeddings get the gradients of both."""
+    ours, (theirs, model) = job.seen(name), run_course({"electra": True, "optimizer": optimizer})
+    assert set(theirs["rows"][0][1]) == {"lm", "replaced_token"}
+    assert_alike(ours, theirs, rtol=1e-4)
+    assert_close(job.weights(name), model.state_dict(), atol=1e-4)
+    assert_close(job.weights(name, 1), job.weights(name), atol=0)
+    assert ours["tokens"] == theirs["tokens"] == theirs["predictions"]["replaced_token"]
+    assert ours["predictions"] == theirs["predictions"]
+    tied = ("body.token_embedding", "heads.lm.body.token_embedding", "heads.lm.head.decoder")
+    first, *others = (job.weights(name)[f"{each}.weight"] for each in tied)
+    assert all(torch.equal(first, other) for other in others)
 
 
 def test_the_courses_are_what_they_say():

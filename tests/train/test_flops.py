@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pretune.families.family import open_family
+from pretune.nn.model import Model
+from pretune.objectives.mlm import mlm
+from pretune.objectives.replaced_token import replaced_token
 from pretune.train.energy import co2_kg, energy_kwh
-from pretune.train.flops import peak_flops, training_flops, utilisation
+from pretune.train.flops import flops_of, peak_flops, training_flops, utilisation
 
 
 def test_agrees_with_torchs_counter():
@@ -44,6 +48,33 @@ def test_gates_and_causal_attention():
     assert training_flops(**numbers, squared_lengths=0, gated=True) - plain == 6 * 10 * 2 * 4 * 8
     whole = training_flops(**numbers, squared_lengths=50) - plain
     assert training_flops(**numbers, squared_lengths=50, causal=True) - plain == whole / 2 > 0
+
+
+@pytest.mark.parametrize("family", ["electra", "modern"])
+def test_a_generator_and_a_discriminator_both_count(family):
+    """Each over all tokens; the vocabulary at the generator's masked rows, two maps at all of the other's."""
+    found = open_family(family)
+    body = found.build(found.config("tiny", 90))
+    model = Model(body, replaced_token().heads(body))
+    tokens, squared, masked = 100, 2600, 15
+    drawn = model.heads["lm"].body.config
+    token_size = body.config.token_size
+    assert drawn.hidden_size == 32 and token_size == (64 if family == "electra" else 128)
+    products = 3 if family == "modern" else 2
+    expected = 0
+    for config in (body.config, drawn):
+        size, inner = config.hidden_size, config.feed_forward.intermediate_size
+        layer = 4 * size**2 + products * size * inner
+        expected += 6 * tokens * (2 * layer + size * (config.embedding_size or 0)) + 12 * 2 * size * squared
+    expected += 6 * masked * token_size * (32 + 90) + 6 * tokens * (128**2 + 128)
+    assert flops_of(model, tokens, squared, {"lm": masked, "replaced_token": tokens}) == expected
+    plain = Model(body, mlm().heads(body))
+    alone = training_flops(
+        num_tokens=tokens, squared_lengths=squared, num_predictions=masked, hidden_size=128,
+        intermediate_size=body.config.feed_forward.intermediate_size, num_layers=2, vocab_size=90,
+        gated=family == "modern", embedding_size=body.config.embedding_size,
+    )  # fmt: skip
+    assert flops_of(plain, tokens, squared, {"lm": masked}) == alone
 
 
 def test_peak_and_utilisation():

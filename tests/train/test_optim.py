@@ -6,7 +6,10 @@ from torch import nn
 from train_toys import ToyModel
 
 from pretune.core.errors import InputError
+from pretune.families.family import open_family
 from pretune.nn.crf import CRF
+from pretune.nn.model import Model
+from pretune.objectives.replaced_token import replaced_token
 from pretune.train.config import OptimizerSettings
 from pretune.train.optim import build_optimizers, decay_groups, muon_matrices
 
@@ -135,3 +138,17 @@ def test_a_crfs_transitions_have_a_rate_of_their_own_and_no_decay():
         assert len(of_all) == len({id(p) for p in of_all}) == 3
     transitions.requires_grad_(False)
     assert len(build_optimizers(model, OptimizerSettings()).parameters) == 2
+
+
+def test_muon_takes_the_matrices_of_a_body_that_a_head_owns():
+    """Those of its layers and its map, not of the embeddings it shares, nor of its head."""
+    family = open_family("electra")
+    body = family.build(family.config("tiny", 60))
+    model = Model(body, replaced_token().heads(body))
+    names = _names(model, muon_matrices(model))
+    inner = {
+        f"{name}.weight" for name in ("attention.qkv", "attention.output", "feed_forward.inner", "feed_forward.output")
+    }
+    prefixes = [f"{start}.layers.{n}." for start in ("body", "heads.lm.body") for n in range(2)]
+    maps = {"body.embedding_map.weight", "heads.lm.body.embedding_map.weight"}
+    assert names == {prefix + name for prefix in prefixes for name in inner} | maps

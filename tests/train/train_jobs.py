@@ -25,11 +25,17 @@ from train_toys import VOCAB, PoisonedCriterion, ToyCriterion, ToySource, toy_se
 
 from pretune.core.errors import PretuneError
 from pretune.core.hooks import Hook
-from pretune.core.stream import Example, Targets
+from pretune.core.marks import SPECIAL
+from pretune.core.protocols import Context
+from pretune.core.randomness import derive_rng
+from pretune.core.stream import Example, Targets, bidirectional
+from pretune.core.vocab import Vocab
+from pretune.families.electra import electra
 from pretune.nn.config import Attention, FanIn, FeedForward, HeadTransform, LMHead, Norm, Rotary, TransformerConfig
 from pretune.nn.heads import ClassificationHead, MaskedLMHead
 from pretune.nn.model import Model
 from pretune.nn.transformer import Transformer
+from pretune.objectives.replaced_token import replaced_token
 from pretune.train import distribute
 from pretune.train.evaluation import Evaluate
 from pretune.train.feed import make_feed
@@ -46,6 +52,30 @@ class RareSource(ToySource):
             return example
         rare = Targets(np.array([[1]]), np.array([number % 3]), np.ones(1, np.float32))
         return replace(example, predict={**example.predict, "rare": rare})
+
+
+@dataclass(frozen=True)
+class ElectraSource(ToySource):
+    """Ids behind a [CLS], of which ELECTRA's objective masks some and draws others."""
+
+    def example(self, number: int, epoch: int, progress: float) -> Example:
+        ids = FIRST + derive_rng(self.seed, number).integers(0, ELECTRA_VOCAB - FIRST, 2 + number % self.max_length)
+        special = np.arange(len(ids) + 1) == 0
+        stream = bidirectional(np.append([1], ids), marks_T=special.astype(np.uint8) * SPECIAL)
+        vocab = Vocab(ELECTRA_VOCAB, np.arange(ELECTRA_VOCAB) < FIRST, cls_id=1, mask_id=3)
+        context = Context(vocab, self.max_length + 2, derive_rng(self.seed, epoch, number))
+        return ELECTRA.corrupt(Example(stream, origin_E=np.array([number])), context)
+
+
+FIRST, ELECTRA_VOCAB, ELECTRA = 4, 30, replaced_token(0.4)
+
+
+def electra_model() -> Model:
+    """A discriminator and its generator, which share their embeddings."""
+    shape = {"hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 24, "embedding_size": 12}
+    still = {"embedding_dropout": 0.0, "hidden_dropout": 0.0, "attention.dropout": 0.0}
+    body = electra.build(electra.config("tiny", ELECTRA_VOCAB, **shape, **still))
+    return Model(body, ELECTRA.heads(body))
 
 
 def small_model() -> Model:
@@ -115,6 +145,8 @@ def settings_of(course):
 
 def run_course(course, processes=distribute.ALONE, root=Path()):
     """Runs a course; returns what it looked like and the model."""
+    if course.get("electra"):
+        return run_electra(course, processes)
     settings, model = settings_of(course), small_model()
     if processes.rank and course.get("other_seed", True):  # process 0's weights count
         torch.nn.init.ones_(model.heads["whole"].classifier.weight)
@@ -147,6 +179,17 @@ def run_course(course, processes=distribute.ALONE, root=Path()):
     except PretuneError as error:
         seen["error"] = [type(error).__name__, str(error)]
     return seen | {"rows": watch.rows, "digests": watch.digests, "end": watch.end}, model
+
+
+def run_electra(course, processes):
+    settings, model = settings_of(course), electra_model()
+    if processes.rank:
+        torch.nn.init.ones_(model.body.token_embedding.weight)
+    feed = make_feed([ElectraSource(23, settings.max_length)], settings, rank=processes.rank, world=processes.world)
+    watch = Watch(course, processes)
+    report = fit(model, ELECTRA, feed, settings, [watch], processes=processes)
+    seen = {"error": None, "tokens": report.tokens, "predictions": report.predictions, "end": watch.end}
+    return seen | {"rows": watch.rows}, model
 
 
 def work(root, rank, world):

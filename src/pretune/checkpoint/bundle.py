@@ -3,10 +3,11 @@
 config.json model.safetensors                                    open with transformers' AutoModel*.from_pretrained
 tokenizer.json tokenizer_config.json special_tokens_map.json     open with AutoTokenizer
 pretune.json                                                     the manifest
+generator/                                                       the same again, of the generator of a discriminator
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
 from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, family_of, open_family
+from pretune.nn.generator import Generator
 from pretune.nn.model import Model
 from pretune.nn.siamese import EmbeddingHead
 from pretune.tokenizers.tokenizer import Tokenizer
@@ -41,6 +43,16 @@ WITHOUT_CAUSALITY = (
     "others; predict with pretune, or pre-train a bert recipe, whose files can say it"
 )
 """What pretune.json says under "transformers" of a causal model whose family's files have no key for it."""
+WITHOUT_MAP = (
+    "cannot open this model, the generator that a discriminator was trained beside: its embeddings of {} stand before "
+    "layers of {}, for which {} has no place; a generator of the family electra opens there"
+)
+"""Likewise of a generator whose family's files know no map between embeddings and layers."""
+WITHOUT_TOP = (
+    "opens this model as {} and leaves out the BiLSTM on top of it and its heads (pretune.* in model.safetensors), for "
+    "it has no class with one: predict with pretune"
+)
+"""Likewise of a model that was fine-tuned with a layer on top of its body."""
 WITHOUT_HEAD = (
     "opens this model as {} and leaves out its {} head (pretune.* in model.safetensors), for it has no class with {} "
     "pooling: predict with pretune"
@@ -52,6 +64,8 @@ WITHOUT_VECTOR = (
     "writes one that sentence-transformers opens with its pooling"
 )
 """Likewise of a model with an embedding head."""
+GENERATOR = "generator"
+"""The folder, in a discriminator's, of the generator that was trained beside it."""
 NO_VECTOR = "embedding_left_out"
 """In the manifest: what sentence-transformers does after the encoder that pretune does not compute."""
 
@@ -133,12 +147,33 @@ class Bundle:
         return cls(model, tokenizer, _facts(loaded))._checked()
 
     def save(self, directory: str | Path, *, on_full: OnFull = STOP, more: Mapping[str, Any] | None = None) -> None:
-        """Writes the directory whole or not at all; one that pretune wrote before is replaced. Weights are fp32.
+        """Writes the directory whole or not at all; one that pretune wrote before is replaced. Weights are fp32. A
+        generator is written as a model of its own, in the folder `generator`.
 
         more: {path: what its JSON says} of files for other libraries (`checkpoint/sentence_transformers.py`).
         Raises InputError where the directory holds other files or the family's files cannot express the model, and
         RunError when the disk refuses, or is full and `on_full` does not wait.
         """
+        writers = {"": self.alone._writer(more or {})}
+        if self.generator is not None:
+            writers[GENERATOR] = self.generator._writer({})
+
+        def write(folder: Path) -> None:
+            for name, write_one in writers.items():
+                (folder / name).mkdir(exist_ok=True)
+                write_one(folder / name)
+
+        ours = (CONFIG, WEIGHTS, MANIFEST, *TOKENIZER, *VECTORS, GENERATOR)
+        replace_folder(Path(directory).absolute(), write, ours=ours, marker=MANIFEST, on_full=on_full)
+
+    def check(self) -> None:
+        """InputError where `save` would find that the family's files cannot express the model, or its generator."""
+        for each in (self.alone, self.generator):
+            if each is not None:
+                each.family.to_hf(each.model, each.specs, each.manifest.get("config", {}))
+
+    def _writer(self, more: Mapping[str, Any]) -> Callable[[Path], None]:
+        """What writes this model into an empty folder. InputError where its family's files cannot express it."""
         kept = self.manifest.get("config", {}) | {
             key: self.tokenizer.special_ids.get(role) for key, role in self.family.token_ids.items()
         }
@@ -156,19 +191,33 @@ class Bundle:
                 token_type_ids=any(found.segments_pair),
                 template=(_parts(found.single, found.segments_single), _parts(found.pair, found.segments_pair)),
             )
-            for path, value in (more or {}).items():
+            for path, value in more.items():
                 (folder / path).parent.mkdir(exist_ok=True)
                 (folder / path).write_text(json.dumps(value, indent=2) + "\n", "utf-8")
             write_sealed(folder, manifest)
 
-        ours = (CONFIG, WEIGHTS, MANIFEST, *TOKENIZER, *VECTORS)
-        replace_folder(Path(directory).absolute(), write, ours=ours, marker=MANIFEST, on_full=on_full)
+        return write
 
     def with_heads(self, heads: Mapping[str, nn.Module]) -> "Bundle":
         """The same body and tokenizer with these heads, named by their kinds, in place of the ones it has."""
         specs = tuple(HeadSpec(kind) for kind in KINDS if kind in heads)
         model = Model(self.model.body, heads)
         return Bundle(model, self.tokenizer, self.manifest | {"heads": [asdict(spec) for spec in specs]})
+
+    @property
+    def alone(self) -> "Bundle":
+        """Without a generator."""
+        heads = {kind: head for kind, head in self.model.heads.items() if not isinstance(head, Generator)}
+        return self if len(heads) == len(self.model.heads) else self.with_heads(heads)
+
+    @property
+    def generator(self) -> "Bundle | None":
+        """The generator that the model is trained beside, as a model of its own, with the embeddings they share."""
+        for head in self.model.heads.values():
+            if isinstance(head, Generator):
+                about = {"heads": [_as_json(LM)], "config": self.manifest.get("config", {})}
+                return Bundle(Model(head.body, {"lm": head.head}), self.tokenizer, about, self.folder)
+        return None
 
     @property
     def family(self) -> Family:
@@ -254,6 +303,14 @@ def _check_task(path: Path, told: Any) -> None:
 
 def _left_out(config: Mapping[str, Any], has_crf: bool) -> dict[str, str]:
     """What pretune.json says under "transformers" of a model that it does not open whole."""
+    if size := config.get("pretune", {}).get("embedding_size"):
+        return {
+            "transformers": WITHOUT_MAP.format(
+                size, config.get("hidden_size", config.get("dim")), config["architectures"][0]
+            )
+        }
+    if config.get("pretune", {}).get("top"):
+        return {"transformers": WITHOUT_TOP.format(config["architectures"][0])}
     if config.get("pretune", {}).get("causal"):
         return {"transformers": WITHOUT_CAUSALITY.format(config["architectures"][0])}
     ours = {kind: told for kind, told in config.get("pretune", {}).get("heads", {}).items() if kind != "embedding"}

@@ -26,6 +26,8 @@ WANTED = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "*_Pooling/config.json",
+    "generator/*.json",
+    "generator/model*.safetensors",
 )
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
 """Fetched where the hub has no safetensors and the caller allows pickles."""

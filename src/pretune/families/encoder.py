@@ -97,13 +97,25 @@ class Encoder(ABC):
         self.check(config)
         return config
 
-    def check(self, config: TransformerConfig) -> dict[str, Any]:
-        """The keys of config.json for a body. InputError where they would not say what the body is."""
+    def check(self, config: TransformerConfig, may_map: bool = False) -> dict[str, Any]:
+        """The keys of config.json for a body. InputError where they would not say what the body is.
+
+        may_map: a map between embeddings and layers that the family's files do not know is said under `pretune`, as a
+        generator needs it (transformers cannot open such a file).
+        """
         hf = self.write_config(config)
-        if self.read_config(hf).init != config.init:
-            hf["pretune"] = {"init": settings.write_init(config.init)}
-        if self.read_config(hf).attention.causal != config.attention.causal:
-            hf["pretune"] = {**hf.get("pretune", {}), "causal": config.attention.causal}
+        told = self.read_config(hf)
+        own: dict[str, Any] = {}
+        if told.init != config.init:
+            own["init"] = settings.write_init(config.init)
+        if told.attention.causal != config.attention.causal:
+            own["causal"] = config.attention.causal
+        if may_map and told.embedding_size != config.embedding_size:
+            own["embedding_size"] = config.embedding_size
+        if config.top is not None:
+            own["top"] = "bilstm"
+        if own:
+            hf["pretune"] = own
         if different := settings.differences(config, self._config_of(hf)):
             raise InputError(f"not a body that {self.name}'s files can express: {'; '.join(different)}")
         return hf
@@ -117,6 +129,12 @@ class Encoder(ABC):
             if not isinstance(told["causal"], bool):
                 raise InputError(f"config.json: pretune.causal is {told['causal']!r:.60}: expected true or false")
             config = replace(config, attention=replace(config.attention, causal=told["causal"]))
+        if isinstance(told, Mapping) and "embedding_size" in told:
+            config = replace(config, embedding_size=settings.size(told, "embedding_size", 1))
+        if isinstance(told, Mapping) and "top" in told:
+            if told["top"] != "bilstm":
+                raise InputError(f"config.json: pretune.top is {told['top']!r:.60}: pretune knows bilstm")
+            config = replace(config, top=BiLSTM())
         init = told.get("init") if isinstance(told, Mapping) else None
         return config if init is None else replace(config, init=settings.read_init(init))
 
@@ -135,7 +153,7 @@ class Encoder(ABC):
         return self._joined(Transformer(config, derive_seed(seed, "body")), seed)
 
     def _joined(self, body: Transformer, seed: int) -> Transformer:
-        return body.join(self.name, partial(self._family_head, seed))
+        return body.join(self.name, partial(self._family_head, seed), seed)
 
     def _family_head(self, seed: int, kind: str, body: Body, num_labels: int | None = None) -> nn.Module:
         return self.head(kind, body, num_labels, seed=seed)
@@ -250,7 +268,7 @@ class Encoder(ABC):
             [s.kind for s in by_kind.values() if files.is_native(self.layout, s) and not (causal and s.reads_text)],
         )
         hf: dict[str, Any] = {"architectures": [class_name], "model_type": self.model_type, "dtype": "float32"}
-        hf |= {**self.kept, **(kept or {}), **self.check(model.body.config)}
+        hf |= {**self.kept, **(kept or {}), **self.check(model.body.config, may_map=True)}
         for spec in reversed(by_kind.values()):
             if spec.kind in native:
                 hf |= write_labels(spec) | (self.write_head_settings(spec) if spec.has_settings else {})

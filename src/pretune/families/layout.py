@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pretune.families.family import PRETRAINING, HeadSpec, Kind
-from pretune.families.weights import Rule, expand, names_read, same
+from pretune.families.weights import Rule, expand, module, names_read, same
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
 
@@ -37,6 +37,7 @@ class Layout:
 
     body, pooler: rules with `ours` beginning with "body."; heads: with the kind. architectures: {end of a class's name:
     kinds of its heads}. poolings: those that config.json can say.
+    Where the family's bodies have no map between embeddings and layers, a generator's is under our own name.
     """
 
     class_name: str
@@ -46,6 +47,11 @@ class Layout:
     architectures: Mapping[str, tuple[Kind, ...]]
     pooler: Part | None = None
     poolings: tuple[Pooling, ...] = ("row",)
+
+    def __post_init__(self) -> None:
+        own_map = module("body.embedding_map", OWN + "embedding_map")
+        if {rule.ours for rule in own_map}.isdisjoint(rule.ours for rule in self.body.rules):
+            object.__setattr__(self, "body", Part((*self.body.rules, *own_map), self.body.output))
 
 
 def tensors_of(model: Model) -> dict[str, Tensor]:

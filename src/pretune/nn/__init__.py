@@ -17,5 +17,7 @@ pooling.py       from the rows of a text to one vector: mean, max, last + max + 
 heads.py         MaskedLMHead, ClassificationHead
 siamese.py       EmbeddingHead: the vector of a text; SiameseHead: classes of two vectors
 crf.py           CRF: transitions, forward algorithm, Viterbi and marginals on packed sentences
+generator.py     Generator: a head with a body of its own, which shares the model's embeddings
+bilstm.py        BiLSTM: on top of a body, for fine-tuning
 model.py         Model: a body and named heads
 """

@@ -16,7 +16,7 @@ class Body(nn.Module):
     """The stem of a model: streams in, hidden vectors out. Packed, without padding.
 
     config: its typed choices. token_embedding: what a tied decoder shares. family: the name of the family it belongs
-    to, "" before `join`.
+    to, "" before `join`; seed: what that family draws weights from.
     """
 
     config: Any
@@ -25,6 +25,7 @@ class Body(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.family = ""
+        self.seed = 0
         self._make_head: MakeHead | None = None
 
     def embed(self, stream: Stream) -> Tensor:
@@ -43,9 +44,10 @@ class Body(nn.Module):
         """Draws the weights anew, the same for the same seed."""
         raise NotImplementedError
 
-    def join(self, family: str, make_head: MakeHead) -> Self:
+    def join(self, family: str, make_head: MakeHead, seed: int = 0) -> Self:
         """Makes this a body of a family, which knows what its heads look like. Returns the body itself."""
         self.family = family
+        self.seed = seed
         self._make_head = make_head
         return self
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pretune.core.randomness import derive_seed
 from pretune.core.stream import Batch, Stream, left_to_right
 from pretune.nn import config as choices
 from pretune.nn.block import Block
@@ -52,9 +53,10 @@ class Transformer(Body):
         initialise(self, self.config.init, seed)
 
     def like(self, **changes: Any) -> Self:
-        """A fresh body with some fields of the config changed, its weights drawn from seed 0."""
-        other = type(self)(replace(self.config, **changes))
-        other.family, other._make_head = self.family, self._make_head
+        """A fresh body with some fields of the config changed, its weights drawn from the seed of this body's family,
+        and independent of this body's."""
+        other = type(self)(replace(self.config, **changes), derive_seed(self.seed, "like"))
+        other.family, other._make_head, other.seed = self.family, self._make_head, self.seed
         return other
 
     def embed(self, stream: Stream) -> Tensor:
@@ -107,6 +109,13 @@ class Transformer(Body):
             stream.cache["left to right"] = left_to_right(stream)
         return stream.cache["left to right"]  # type: ignore[no-any-return]
 
+
+    def put_on_top(self, choice: choices.BiLSTM, seed: int) -> None:
+        """Gives the body a layer on top, with fresh weights."""
+        self.config = replace(self.config, top=choice)
+        self.top = BiLSTM(self.config.hidden_size)
+        initialise(self.top, self.config.init, derive_seed(seed, "top"))
+        self.top.to(self.device)
 
 def _added_positions(config: TransformerConfig) -> nn.Module | None:
     if isinstance(config.position, choices.Learned):

@@ -4,6 +4,7 @@ mlm.py                 masked tokens (Devlin et al. 2019)
 whole_word.py          masked words, all their pieces together (google-research/bert, May 2019)
 span_mask.py           masked spans of words (Joshi et al. 2020)
 span_boundary.py       the same, and each token of a span from the tokens just outside it (Joshi et al. 2020)
+replaced_token.py      which tokens a smaller generator replaced (Clark et al. 2020)
 causal_lm.py           the next token, from left to right (Devlin et al. 2019, section 5.1)
 next_sentence.py       does the second span follow the first (Devlin et al. 2019)
 sentence_order.py      do two spans stand in their order (Lan et al. 2020)
@@ -19,5 +20,6 @@ arrangements.py        shared: a corpus as numbered places, cut inside documents
 sentence_units.py      shared: sentences, and pieces of those that are too long, as units of places
 sentence_pairs.py      shared: two spans of one place, for objectives on pairs
 whole_sentences.py     shared: places of whole sentences that fit
+gumbel.py              shared: samples of a softmax, from a number a row
 draws.py               shared: static copies, draws that repeat every so many epochs
 """

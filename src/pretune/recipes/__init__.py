@@ -8,5 +8,6 @@ bert_ltr.py     BERT's ablation "LTR & No NSP": from left to right
 roberta.py      RoBERTa (Liu et al. 2019)
 spanbert.py     SpanBERT: masked spans and their boundaries (Joshi et al. 2020)
 albert.py       ALBERT: shared layers, n-grams, the order of sentences (Lan et al. 2020)
+electra.py      ELECTRA: what a smaller generator replaced (Clark et al. 2020)
 modern.py       our own best encoder recipe: ModernBERT's architecture with our initialisation and schedule
 """

@@ -5,12 +5,18 @@ Counted are matrix products and attention; padding, look-ups, norms and the opti
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
+from pretune.nn.body import Body
+from pretune.nn.generator import Generator
 from pretune.nn.kernels.linear import linear
+from pretune.nn.model import Model
+
+VOCABULARY_HEADS = ("lm", "span_boundary")
+"""Heads with an output over the vocabulary."""
 
 
 def training_flops(
@@ -41,6 +47,37 @@ def training_flops(
     head = 6 * num_predictions * token_size * (hidden_size + vocab_size)
     mapped = 6 * num_tokens * hidden_size * (embedding_size or 0)
     return 6 * num_tokens * num_layers * layer + attention + head + mapped
+
+
+def flops_of(model: Model, num_tokens: float, squared_lengths: float, predictions: Mapping[str, float]) -> float:
+    """FLOPs of training a model on so many tokens, with so many predictions of each head.
+
+    A body that a head owns reads the same tokens (a generator; the discriminator is then the model's own body, whose
+    head scores rows: 6 M (d^2 + d)). Drawing the generator's samples is not counted, being no product.
+    """
+    owned = {name: head.body for name, head in model.heads.items() if isinstance(head, Generator)}
+    own = sum(predictions.get(name, 0) for name in VOCABULARY_HEADS if name not in owned)
+    size: int = model.body.config.hidden_size
+    scoring = 6 * predictions.get("replaced_token", 0) * (size**2 + size)
+    bodies: list[tuple[Body, float]] = [(model.body, own)]
+    bodies += [(body, predictions.get(name, 0)) for name, body in owned.items()]
+    return scoring + sum(_body_flops(body, num_tokens, squared_lengths, number) for body, number in bodies)
+
+
+def _body_flops(body: Body, num_tokens: float, squared_lengths: float, num_predictions: float) -> float:
+    config = body.config
+    return training_flops(
+        num_tokens=num_tokens,
+        squared_lengths=squared_lengths,
+        num_predictions=num_predictions,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.feed_forward.intermediate_size,
+        num_layers=config.num_layers,
+        vocab_size=config.vocab_size,
+        gated=config.feed_forward.gated,
+        causal=config.attention.causal,
+        embedding_size=config.embedding_size,
+    )
 
 
 def utilisation(flops: float, seconds: float, flops_per_second: float) -> float:

@@ -4,9 +4,9 @@ AdamW is torch's, fused: 2.1 ms a step against 7.2 (foreach) and 8.0 (plain) for
 one CPU core. Only parameters that require a gradient are taken.
 
 Decay: matrices and higher, embeddings included, as BERT's code has it; never vectors (biases, norms).
-Muon takes the matrices of `model.body`, or of the whole model if it has no `body`, that belong to no embedding; what a
-head owns, and the rest, is AdamW's. A module whose matrix is several fused in one says so by `fused_rows`, the row
-counts of its parts: (d, d, d) for queries, keys and values.
+Muon takes the matrices of `model.body`, or of the whole model if it has no `body`, that belong to no embedding, and
+those of a body that a head owns; what else a head owns, and the rest, is AdamW's. A module whose matrix is several
+fused in one says so by `fused_rows`, the row counts of its parts: (d, d, d) for queries, keys and values.
 A CRF's transitions have a learning rate of their own and no decay: there are a few of them, they start at zero, and
 with a rate that suits a pre-trained body they would end there (AdamW moves a weight by about its rate a step).
 """
@@ -20,6 +20,7 @@ from torch.distributed.tensor import DTensor
 
 from pretune.core.errors import InputError
 from pretune.nn.crf import CRF
+from pretune.nn.generator import Generator
 from pretune.train.config import CRF_LR, OptimizerSettings
 from pretune.train.muon import Muon
 from pretune.train.shards import part_like
@@ -140,15 +141,18 @@ def decay_groups(parameters: list[Tensor], weight_decay: float) -> Groups:
 
 
 def muon_matrices(model: nn.Module) -> dict[Tensor, tuple[int, ...]]:
-    """The trainable hidden matrices of a model, each with the row counts of its fused parts (empty: not fused)."""
-    body = getattr(model, "body", model)
+    """The trainable hidden matrices of a model, each with the row counts of its fused parts (empty: not fused). A body
+    that a head owns has them as the model's own body has."""
     heads = getattr(model, "heads", None)
+    owners = [each for each in heads.modules() if isinstance(each, Generator)] if isinstance(heads, nn.Module) else []
+    bodies = nn.ModuleList([getattr(model, "body", model), *(each.body for each in owners)])
     foreign = {id(p) for p in heads.parameters()} if isinstance(heads, nn.Module) else set()
-    for module in body.modules():
+    foreign -= {id(p) for each in owners for p in each.body.parameters()}
+    for module in bodies.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             foreign.add(id(module.weight))
     found: dict[Tensor, tuple[int, ...]] = {}
-    for module in body.modules():
+    for module in bodies.modules():
         for parameter in module.parameters(recurse=False):
             if parameter.ndim == 2 and parameter.requires_grad and id(parameter) not in foreign:
                 found[parameter] = tuple(getattr(module, "fused_rows", ()))

@@ -32,27 +32,50 @@ def _numbers(value: Any) -> Any:
 
 def loss_chart(curve: Sequence[Mapping[str, Any]], unigram_entropy: float, title: str = "Loss") -> Chart:
     """Training and validation loss of the masked words against the tokens seen, with the unigram entropy as a line."""
+    entropy = Reference("unigram entropy (frequencies only)", unigram_entropy)
+    return _chart(curve, "lm", title, "nats a predicted piece", (entropy,))
+
+
+def _chart(
+    curve: Sequence[Mapping[str, Any]], name: str, title: str, unit: str, references: tuple[Reference, ...] = ()
+) -> Chart:
+    """One loss where the run has it; for "lm" the sum of all where it has none."""
     tokens = 0
-    train, valid = [], []
+    train: list[tuple[float, float]] = []
+    valid: list[tuple[float, float]] = []
     for line in curve:
-        if "losses" in line:
-            tokens = line["tokens"]
-            train.append((tokens / 1e6, line["losses"].get("lm", line["loss"])))
-        elif "valid" in line:
-            valid.append((tokens / 1e6, line["valid"].get("lm", line["valid"]["loss"])))
+        tokens = line.get("tokens", tokens)
+        told, points = (line["losses"], train) if "losses" in line else (line.get("valid", {}), valid)
+        whole = line.get("loss", told.get("loss")) if name == "lm" else None
+        if (value := told.get(name, whole)) is not None:
+            points.append((tokens / 1e6, value))
     every = -(-len(train) // MAX_POINTS)
     series = (
         Series("training batches", tuple(dict(train[::every]).items())),
         Series("validation", tuple(dict(valid).items())),
     )
-    entropy = Reference("unigram entropy (frequencies only)", unigram_entropy)
-    return Chart(title, "million tokens", "nats a predicted piece", series, (entropy,))
+    return Chart(title, "million tokens", unit, series, references)
 
 
 def lm_loss(metrics: Mapping[str, Any]) -> float:
-    """Validation loss of the masked words alone, which the unigram entropy is comparable with: BERT's sum is not."""
+    """Validation loss of the masked words alone, which the unigram entropy is comparable with: BERT's sum is not. With a
+    discriminator it is the generator's."""
     losses = metrics["loss"]
     return float(losses.get("valid_lm", losses["valid"]))
+
+
+def other_losses(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Validation losses by name, without "lm": nats a prediction."""
+    names = [name for name in metrics["loss"] if name.startswith("valid_") and name != "valid_lm"]
+    return {name.removeprefix("valid_").replace("_", " "): float(metrics["loss"][name]) for name in names}
+
+
+def other_charts(curve: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """A chart of each loss besides "lm", where there are several."""
+    names = dict.fromkeys(name for line in curve for name in line.get("losses", {}) if name != "lm")
+    if not any("lm" in line.get("losses", {}) for line in curve):
+        return []
+    return [_chart(curve, name, name.replace("_", " ").capitalize(), "nats a prediction") for name in names]
 
 
 def pretraining_report(
@@ -61,15 +84,17 @@ def pretraining_report(
     """The page of a pre-training run."""
     loss, entropy = lm_loss(metrics), metrics["unigram_entropy"]
     figures: dict[str, Cell] = {
-        "validation loss": loss,
+        "generator's validation loss" if is_judge(metrics) else "validation loss": loss,
         "unigram entropy": entropy,
+        **{f"validation loss, {name}": value for name, value in other_losses(metrics).items()},
         "tokens": metrics["tokens"],
         "tokens / s": int(metrics["tokens_per_second"]),
         "MFU": metrics["mfu"],
         "padding left out": metrics["padding_saved"],
         "parameters": metrics["parameters"],
     }
-    sections: list[Section] = [loss_chart(curve, entropy)]
+    title = "Loss of the generator" if is_judge(metrics) else "Loss"
+    sections: list[Section] = [loss_chart(curve, entropy, title), *other_charts(curve)]
     if metrics["notes"]:
         sections.append(Text("About the run", tuple(metrics["notes"]), warning=True))
     if loss > entropy - 0.3:
@@ -77,8 +102,8 @@ def pretraining_report(
             Text(
                 "Not learnt yet",
                 (
-                    "The loss is within 0.3 nats of the unigram entropy: so far the model knows little more than how "
-                    "frequent words are. Train longer, or see `pretune recipes` for one that learns sooner.",
+                    f"The {title.lower()} is within 0.3 nats of the unigram entropy: so far the model knows little more "
+                    "than how frequent words are. Train longer, or see `pretune recipes` for one that learns sooner.",
                 ),
                 warning=True,
             )
@@ -96,8 +121,7 @@ def pretraining_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], corpu
     ]
     return Card(
         name=facts["recipe"],
-        summary=f"A masked language model of {metrics['parameters']:,} parameters, pre-trained with pretune's recipe "
-        f"{facts['recipe']}.",
+        summary=f"{_what(metrics)}, pre-trained with pretune's recipe {facts['recipe']}.",
         kind="pre-training",
         command=facts["command"],
         data=tuple(data),
@@ -110,11 +134,33 @@ def pretraining_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], corpu
             metrics["tokens"],
         ),
         language=(request["language"],) if request["language"] else (),
-        pipeline_tag="fill-mask",
+        pipeline_tag="feature-extraction" if is_judge(metrics) else "fill-mask",
         base_model=facts["init"],
-        scores=(Score("fill-mask", "held-out part of the corpus", "loss (nats a masked piece)", lm_loss(metrics)),),
+        scores=_held_out(metrics),
         limitations=(f"It was trained on sequences of up to {settings['max_length']} tokens.",),
     )
+
+
+def is_judge(metrics: Mapping[str, Any]) -> bool:
+    """Whether the model is a discriminator, which says what was replaced and predicts no words."""
+    return "valid_replaced_token" in metrics["loss"]
+
+
+def _what(metrics: Mapping[str, Any]) -> str:
+    if not is_judge(metrics):
+        return f"A masked language model of {metrics['parameters']:,} parameters"
+    return (
+        f"A discriminator of {metrics['parameters']:,} parameters, which says of each token whether it was replaced "
+        f"(ELECTRA), with its generator in the folder `generator` ({metrics['generator_parameters']:,} more)"
+    )
+
+
+def _held_out(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
+    where = "held-out part of the corpus"
+    if not is_judge(metrics):
+        return (Score("fill-mask", where, "loss (nats a masked piece)", lm_loss(metrics)),)
+    loss = metrics["loss"]["valid_replaced_token"]
+    return (Score("replaced token detection", where, "loss (nats a token)", loss),)
 
 
 def write_pages(out: Path, report: Report, card: Card) -> None:

@@ -24,7 +24,7 @@ from pretune.core.protocols import Objective
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec
-from pretune.nn.model import Model
+from pretune.nn.generator import Generator
 from pretune.objectives.arrangements import OnlyArranges
 from pretune.objectives.causal_lm import body_needs
 from pretune.recipes.recipe import Recipe, open_recipe
@@ -32,11 +32,12 @@ from pretune.train import distribute
 from pretune.train.distribute import Processes
 from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.evaluation import Evaluate, scored
-from pretune.train.flops import peak_flops, training_flops, utilisation
+from pretune.train.flops import flops_of, peak_flops, utilisation
 from pretune.train.loop import autocast_dtype, fit
 from pretune.train.progress import ShowProgress
 from pretune.train.run import Report
 from pretune.verbs import pages, records
+from pretune.verbs.generator import NOTE, with_generator
 from pretune.verbs.pretraining_feed import pretraining_feed
 from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
 
@@ -185,11 +186,14 @@ def start_model(
     if init is None:
         changes = {**body_needs(objective), **settings.model}
         bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=changes, seed=settings.seed)
+        if settings.generator is not None:
+            raise InputError("generator shares the embeddings of a model to start from: name that one with --init")
         bundle = bundle.with_heads(objective.heads(bundle.model.body))
     else:
         bundle = _continued(init, settings, corpus, objective, allow_pickle)
     if settings.max_length > bundle.max_length:
         raise InputError(f"max_length={settings.max_length} is more than the model's {bundle.max_length}: lower it")
+    bundle.check()
     return bundle
 
 
@@ -198,12 +202,12 @@ def _continued(
 ) -> Bundle:
     if settings.model:
         raise InputError("model.* changes a fresh model's shape; a model to start from has its own")
-    kinds = objective.heads(Bundle.load(init, heads=(), allow_pickle=allow_pickle).model.body)
-    heads = [HeadSpec(kind) for kind in KINDS if kind in kinds]
+    made = objective.heads(Bundle.load(init, heads=(), allow_pickle=allow_pickle).model.body)
+    heads = [HeadSpec(kind) for kind in KINDS if kind in made and not isinstance(made[kind], Generator)]
     bundle = Bundle.load(init, heads=heads, seed=settings.seed, allow_pickle=allow_pickle)
     if bundle.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
         raise InputError(f"{init} has another tokenizer than the corpus: build the corpus with --tokenizer {init}")
-    return bundle
+    return with_generator(bundle, objective.heads(bundle.model.body), settings, allow_pickle)
 
 
 def make_validation(
@@ -212,23 +216,6 @@ def make_validation(
     """Validation on a corpus's held-out split, the same for every run of this length."""
     source = PretrainingSource(objective, corpus, bundle.template, settings.max_length, seed=0)
     return Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
-
-
-def flops_of(model: Model, num_tokens: float, squared_lengths: float, predictions: Mapping[str, float]) -> float:
-    """FLOPs of training on so many tokens, with so many predictions of each head."""
-    config = model.body.config
-    return training_flops(
-        num_tokens=num_tokens,
-        squared_lengths=squared_lengths,
-        num_predictions=sum(predictions.get(head, 0) for head in ("lm", "span_boundary")),
-        hidden_size=config.hidden_size,
-        intermediate_size=config.feed_forward.intermediate_size,
-        num_layers=config.num_layers,
-        vocab_size=config.vocab_size,
-        gated=config.feed_forward.gated,
-        causal=config.attention.causal,
-        embedding_size=config.embedding_size,
-    )
 
 
 def pretraining_metrics(
@@ -247,7 +234,6 @@ def pretraining_metrics(
     kwh = energy_kwh(watts, report.seconds)
     peak = peak_flops(device, autocast_dtype(settings.precision, torch.device(device)) or torch.float32)
     peak *= processes.world
-    lm_loss = valid.get("lm", valid["loss"])
     return {
         "recipe": facts["recipe"],
         "seed": settings.seed,
@@ -261,25 +247,34 @@ def pretraining_metrics(
         "loss": {"train": report.loss, "valid": valid["loss"]}
         | {f"valid_{name}": valid[name] for name in report.losses},
         "unigram_entropy": corpus.vocab.unigram_entropy(),
-        "valid_perplexity": math.exp(min(lm_loss, 700.0)),
-        "parameters": count_parameters(bundle.model).total,
+        "valid_perplexity": math.exp(min(valid["lm"], 700.0)) if "lm" in valid else None,
+        **parameters_of(bundle),
         "watts": watts,
         "watts_source": watts_source,
         "energy_kwh": kwh,
         "co2_kg": co2_kg(kwh),
-        "notes": list(report.notes),
+        "notes": [*report.notes, *([bundle.manifest[NOTE]] if NOTE in bundle.manifest else [])],
     }
+
+
+def parameters_of(bundle: Bundle) -> dict[str, int]:
+    """Parameters of the model that is saved; those of its generator, if it has one, that it does not share."""
+    alone, together = (count_parameters(each.model).total for each in (bundle.alone, bundle))
+    return {"parameters": alone} | ({"generator_parameters": together - alone} if together > alone else {})
 
 
 def summary(metrics: Mapping[str, Any], out: Path) -> str:
     """What the command prints."""
     loss, entropy = pages.lm_loss(metrics), metrics["unigram_entropy"]
+    whose = "the generator's " if pages.is_judge(metrics) else ""
     lines = [
         f"{metrics['recipe']}: {metrics['steps']:,} steps, {metrics['tokens']:,} tokens in {metrics['seconds']:,.0f} s "
         f"({metrics['tokens_per_second']:,.0f} tokens/s, MFU {metrics['mfu']:.0%})",
-        f"validation loss {loss:.3f} nats a predicted piece; a model that knows only word frequencies has {entropy:.3f}"
+        f"{whose}validation loss {loss:.3f} nats a predicted piece; a model that knows only word frequencies has "
+        f"{entropy:.3f}"
         if "valid_lm" in metrics["loss"]
         else f"validation loss {loss:.3f} nats a sample",
+        *(f"validation loss, {name}: {value:.4f}" for name, value in pages.other_losses(metrics).items()),
         *metrics["notes"],
         f"model: {out / 'model'}   report: {out / 'report.html'}",
     ]

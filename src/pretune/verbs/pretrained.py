@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize as normal
 
-from pretune.checkpoint.bundle import Bundle
+from pretune.checkpoint.bundle import GENERATOR, Bundle
 from pretune.core.assemble import assemble
 from pretune.core.errors import InputError, unknown
 from pretune.core.pack import cut_by_tokens, pack
@@ -171,6 +171,9 @@ class Pretrained:
             return [self.fill(one, top_k) for one in text]
         if self.model.body.config.attention.causal:
             raise InputError("this model reads from left to right: fill needs a masked language model")
+        if "lm" not in self.model.heads:
+            has = ", ".join(self.model.heads) or "none"
+            raise InputError(f"this model predicts no words (its heads: {has}): {self._other_to_fill()}")
         mask_id = self.tokenizer.vocab.mask_id
         if mask_id is None:
             raise InputError("this tokenizer has no mask token: fill needs a masked language model")
@@ -184,6 +187,12 @@ class Pretrained:
         ids_P = example.source.ids_T
         filled = [self._candidates(logits_TV[blank], ids_P, int(blank), top_k) for blank in blanks]
         return filled[0] if len(filled) == 1 else filled
+
+    def _other_to_fill(self) -> str:
+        generator = Path(self.bundle.folder) / GENERATOR
+        if "replaced_token" in self.model.heads and generator.is_dir():
+            return f"fill needs a masked language model, such as its generator, {generator}"
+        return "fill needs a masked language model"
 
     def predict(self, inputs: Sequence[Any], **settings: Any) -> list[Any]:
         """What the task this model was fine-tuned for says of each input: a text, a pair, a list of words, or a record.
