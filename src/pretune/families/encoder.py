@@ -112,8 +112,6 @@ class Encoder(ABC):
             own["causal"] = config.attention.causal
         if may_map and told.embedding_size != config.embedding_size:
             own["embedding_size"] = config.embedding_size
-        if config.top is not None:
-            own["top"] = "bilstm"
         if own:
             hf["pretune"] = own
         if different := settings.differences(config, self._config_of(hf)):
@@ -131,10 +129,6 @@ class Encoder(ABC):
             config = replace(config, attention=replace(config.attention, causal=told["causal"]))
         if isinstance(told, Mapping) and "embedding_size" in told:
             config = replace(config, embedding_size=settings.size(told, "embedding_size", 1))
-        if isinstance(told, Mapping) and "top" in told:
-            if told["top"] != "bilstm":
-                raise InputError(f"config.json: pretune.top is {told['top']!r:.60}: pretune knows bilstm")
-            config = replace(config, top=BiLSTM())
         init = told.get("init") if isinstance(told, Mapping) else None
         return config if init is None else replace(config, init=settings.read_init(init))
 

@@ -110,13 +110,6 @@ class Transformer(Body):
         return stream.cache["left to right"]  # type: ignore[no-any-return]
 
 
-    def put_on_top(self, choice: choices.BiLSTM, seed: int) -> None:
-        """Gives the body a layer on top, with fresh weights."""
-        self.config = replace(self.config, top=choice)
-        self.top = BiLSTM(self.config.hidden_size)
-        initialise(self.top, self.config.init, derive_seed(seed, "top"))
-        self.top.to(self.device)
-
 def _added_positions(config: TransformerConfig) -> nn.Module | None:
     if isinstance(config.position, choices.Learned):
         return Learned(config.position, config.token_size)

@@ -9,7 +9,6 @@ generator.py    its generator of replaced tokens: from files, or fresh
 finetune.py     finetune: model and labelled files to a model for a task
 recipes.py      recipes: in what they differ, and one with its sources
 check.py        check: what is wrong with labelled files, before a model is trained on them
-doctor.py       problems of a corpus and of a run, in words with what to change
 start.py        where fine-tuning starts: which weights are kept, which are fresh
 tune.py         the fine-tuning itself, on records in memory
 ensemble.py     several models of one task that predict together
