@@ -15,11 +15,12 @@ from pretune.nn.model import Model
 
 def frozen(model: Model) -> Model:
     """Freezes the body, and with it the token embeddings that a decoder may be tied to; heads train, and with them a
-    pooler, which only heads read though BERT keeps it in the body. The model itself is changed and returned."""
+    pooler, which only heads read though BERT keeps it in the body, and a layer that was put on top of the body. The model itself is changed and returned."""
     model.requires_grad_(True)
     model.body.requires_grad_(False)
-    if isinstance(pooler := getattr(model.body, "pooler", None), nn.Module):
-        pooler.requires_grad_(True)
+    for part in ("pooler", "top"):
+        if isinstance(layer := getattr(model.body, part, None), nn.Module):
+            layer.requires_grad_(True)
     let_body_train(model.body)
     model.body.register_forward_pre_hook(_stay_in_evaluation)
     return model

@@ -13,7 +13,7 @@ from pretune.core.errors import InputError, unknown
 from pretune.core.randomness import derive_seed
 from pretune.families import layout as files
 from pretune.families import settings
-from pretune.families.family import KINDS, LABELLED, HeadSpec, Kind, Loaded
+from pretune.families.family import KINDS, LABELLED, PRETRAINING, HeadSpec, Kind, Loaded
 from pretune.families.labels import write_labels
 from pretune.families.layout import Layout
 from pretune.families.present import heads_in, wanted_spec
@@ -21,7 +21,7 @@ from pretune.families.reading import check_sizes, read_weights
 from pretune.families.settings import Key
 from pretune.families.weights import to_theirs
 from pretune.nn.body import Body
-from pretune.nn.config import HeadTransform, TransformerConfig
+from pretune.nn.config import BiLSTM, HeadTransform, TransformerConfig
 from pretune.nn.crf import CRF
 from pretune.nn.heads import ClassificationHead, SpanBoundaryHead
 from pretune.nn.model import Model
@@ -112,6 +112,8 @@ class Encoder(ABC):
             own["causal"] = config.attention.causal
         if may_map and told.embedding_size != config.embedding_size:
             own["embedding_size"] = config.embedding_size
+        if config.top is not None:
+            own["top"] = "bilstm"
         if own:
             hf["pretune"] = own
         if different := settings.differences(config, self._config_of(hf)):
@@ -119,8 +121,8 @@ class Encoder(ABC):
         return hf
 
     def _config_of(self, hf: Mapping[str, Any]) -> TransformerConfig:
-        """The body's config of a config.json. How weights start is ours to say, under `pretune`, and that a body is
-        causal where the family has no key for it."""
+        """The body's config of a config.json. How weights start is ours to say, under `pretune`, and where the family
+        has no key for it, that a body is causal and the size of embeddings that are mapped."""
         config = self.read_config(hf)
         told = hf.get("pretune")
         if isinstance(told, Mapping) and "causal" in told:
@@ -129,6 +131,10 @@ class Encoder(ABC):
             config = replace(config, attention=replace(config.attention, causal=told["causal"]))
         if isinstance(told, Mapping) and "embedding_size" in told:
             config = replace(config, embedding_size=settings.size(told, "embedding_size", 1))
+        if isinstance(told, Mapping) and "top" in told:
+            if told["top"] != "bilstm":
+                raise InputError(f"config.json: pretune.top is {told['top']!r:.60}: pretune knows bilstm")
+            config = replace(config, top=BiLSTM())
         init = told.get("init") if isinstance(told, Mapping) else None
         return config if init is None else replace(config, init=settings.read_init(init))
 
@@ -171,6 +177,8 @@ class Encoder(ABC):
         known = next((each for each in KINDS if each == kind), None)
         if known is None:
             raise unknown("kind of head", kind, KINDS)
+        if known in PRETRAINING and body.config.top is not None:
+            raise InputError("a body with a layer on top is fine-tuned: pre-train the model that it was made from")
         if known in LABELLED and not num_labels:
             raise InputError(f'a head of kind "{kind}" needs a number of labels')
         if known == "crf":
@@ -257,9 +265,14 @@ class Encoder(ABC):
         """
         by_kind = _specs_of(model, specs)
         causal = model.body.config.attention.causal  # reads a whole text at its end, transformers at its beginning
+        top = model.body.config.top is not None  # which transformers would leave out
         class_name, native = files.choose_class(
             self.layout,
-            [s.kind for s in by_kind.values() if files.is_native(self.layout, s) and not (causal and s.reads_text)],
+            [
+                s.kind
+                for s in by_kind.values()
+                if files.is_native(self.layout, s) and not top and not (causal and s.reads_text)
+            ],
         )
         hf: dict[str, Any] = {"architectures": [class_name], "model_type": self.model_type, "dtype": "float32"}
         hf |= {**self.kept, **(kept or {}), **self.check(model.body.config, may_map=True)}
@@ -275,6 +288,7 @@ class Encoder(ABC):
     def _weights(self, model: Model, native: Sequence[Kind], prefix: str) -> dict[str, Tensor]:
         ours = files.tensors_of(model)
         body = [part for part in (self.layout.body, self.layout.pooler) if part is not None]
+        body.append(files.top_part(ours))
         heads = [part for kind in native for part in self.layout.heads[kind]]
         heads += [files.own_part(kind, ours) for kind in model.heads if kind not in native]
         written: dict[str, Tensor] = {}

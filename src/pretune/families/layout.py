@@ -85,6 +85,11 @@ def own_part(kind: str, ours: Iterable[str]) -> Part:
     return Part(tuple(rule for name in ours if name.startswith(f"{kind}.") for rule in same(name, OWN + name)), True)
 
 
+def top_part(ours: Iterable[str]) -> Part:
+    """What stands on top of a body, under our own names: transformers has no such body."""
+    return own_part("body.top", ours)
+
+
 def raw_names(parts: Iterable[Part]) -> set[str]:
     """Every name the parts of a head can have in a file."""
     return {name for part in parts for name in names_read(part.rules)}

@@ -34,13 +34,15 @@ def read_weights(
     used: set[str] = set()
     covered: set[str] = set()
     parts = [(part, True) for part in (layout.body, layout.pooler) if part is not None]
+    top = files.top_part(tensors)
+    parts += [(top, True)] if top.rules else []
     parts += [part for spec in specs for part in _head_parts(layout, tensors, spec, present)]
     for part, is_read in parts:
         rules = files.expanded(part, num_layers, tensors)
         covered |= {rule.ours for rule in rules}
         given = to_ours(rules, file if is_read else {})
         missing = [rule for rule in rules if rule.ours not in given]
-        is_optional = may_be_fresh and part is not layout.body
+        is_optional = may_be_fresh and part is not layout.body and part is not top
         if missing and not (is_optional and len(missing) == len(rules)):
             raise InputError(f"the weights lack {_listed(name for rule in missing for name in rule.theirs)}")
         _fill(rules, tensors, given)

@@ -129,6 +129,12 @@ class LMHead:
 
 
 @dataclass(frozen=True)
+class BiLSTM:
+    """One layer in both directions on top of the last (Devlin et al. 2019, section 5.1). For fine-tuning only: a
+    language model's rows would see what they are to predict."""
+
+
+@dataclass(frozen=True)
 class TransformerConfig:
     """A Transformer body of `num_layers` blocks.
 
@@ -138,6 +144,7 @@ class TransformerConfig:
     embedding_size: of token, position and segment vectors, which a linear map then takes to hidden_size (ELECTRA,
     ALBERT); None: they have hidden_size, and there is no map. num_groups: so many blocks for all layers, each shared by
     a group of consecutive ones (Lan et al. 2020, section 3.1); None: each layer has its own.
+    top: what stands between the last layer and the heads; None for nothing.
     embedding_dropout: of the embeddings; hidden_dropout: of what attention and feed-forward add to the residual.
     Raises InputError for numbers that do not fit together.
     """
@@ -159,6 +166,7 @@ class TransformerConfig:
     hidden_dropout: float = 0.0
     embedding_size: int | None = None
     num_groups: int | None = None
+    top: BiLSTM | None = None
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "hidden_size", "num_layers", "embedding_size", "num_groups"):
@@ -175,6 +183,10 @@ class TransformerConfig:
             raise InputError(f"num_groups is {self.num_groups}: {self.num_layers} layers have at most as many groups")
         if self.num_groups is not None and windows is not None:
             raise InputError("layers that share weights have no windows: leave num_groups or windows out")
+        if self.top is not None and not isinstance(self.top, BiLSTM):
+            raise InputError("a layer on top of the body is for fine-tuning: pretune finetune ... top=bilstm")
+        if self.top is not None and self.hidden_size % 2:
+            raise InputError(f"a BiLSTM on top needs an even hidden_size, not {self.hidden_size}")
         for name, rate in (
             ("attention.dropout", self.attention.dropout),
             ("embedding_dropout", self.embedding_dropout),

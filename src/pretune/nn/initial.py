@@ -51,10 +51,13 @@ def initialise(module: nn.Module, init: Init, seed: int, keep: nn.Module | None 
 
 @torch.no_grad()
 def _fill(part: nn.Module, name: str, parameter: nn.Parameter, init: Init, seed: int) -> None:
-    if name.rpartition(".")[2] == "bias" or getattr(part, "starts_at_zero", False):
+    if name.rpartition(".")[2].startswith("bias") or getattr(part, "starts_at_zero", False):
         parameter.zero_()
     elif isinstance(part, nn.LayerNorm | nn.RMSNorm):
         parameter.fill_(1.0)
+    elif isinstance(part, nn.LSTM):
+        width = float(part.hidden_size**-0.5)
+        parameter.copy_(torch.empty(parameter.shape).uniform_(-width, width, generator=_generator(seed)))
     elif isinstance(part, nn.Linear | nn.Embedding):
         parameter.copy_(_draw(parameter.shape, _std(part, init), getattr(init, "cutoff", None), seed))
     else:
@@ -71,8 +74,12 @@ def _std(part: nn.Linear | nn.Embedding, init: Init) -> float:
 
 def _draw(shape: torch.Size, std: float, cutoff: float | None, seed: int) -> Tensor:
     """On the CPU, so that every device starts from the same numbers."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = _generator(seed)
     values = torch.empty(shape)
     if cutoff is None:
         return values.normal_(0.0, std, generator=generator)
     return nn.init.trunc_normal_(values, 0.0, std, -cutoff * std, cutoff * std, generator=generator)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

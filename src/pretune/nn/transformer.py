@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pretune.core.randomness import derive_seed
 from pretune.core.stream import Batch, Stream, left_to_right
 from pretune.nn import config as choices
+from pretune.nn.bilstm import BiLSTM
 from pretune.nn.block import Block
 from pretune.nn.body import Body
 from pretune.nn.config import TransformerConfig
@@ -22,6 +23,7 @@ from pretune.nn.initial import Embedding, Linear, initialise
 from pretune.nn.layout import read_rows
 from pretune.nn.norms import make_norm
 from pretune.nn.positions import Learned, Sinusoidal
+from pretune.nn.rows import take
 
 
 class Transformer(Body):
@@ -45,6 +47,7 @@ class Transformer(Body):
         self.embedding_map = Linear(size, config.hidden_size) if is_mapped else None
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_groups or config.num_layers))
         self.final_norm = make_norm(config.norm, config.hidden_size) if config.final_norm else None
+        self.top = BiLSTM(config.hidden_size) if config.top is not None else None
         if seed is not None:
             self.initialise(seed)
 
@@ -81,7 +84,8 @@ class Transformer(Body):
         """Hidden vectors after the last layer (and the final norm): [T, D], or [R, D] at `rows` of the source stream.
 
         rows: int64, sorted and unique, such as `batch.rows_R`. layers="all": the list of the embeddings and of each
-        layer's output, all [T, D]; its last one is what the plain call gives.
+        layer's output, all [T, D]; its last one is what the plain call gives. What stands on top is one layer more, and
+        reads every row of the last layer.
         Raises ValueError for a batch with a target stream, for unsorted rows, and for rows with layers="all".
         """
         if batch.target is not None:
@@ -95,11 +99,23 @@ class Transformer(Body):
         for block in blocks[:-1]:
             x_TD = block(x_TD, stream)
             kept.append(x_TD)
+        wanted, rows = rows, None if self.top is not None else rows
         read = None if rows is None else read_rows(stream, rows)
         x_RD = blocks[-1](x_TD, stream, read, rows)
         if self.final_norm is not None:
             x_RD = self.final_norm(x_RD)
+        if self.top is not None:
+            kept.append(x_RD)
+            x_RD = self.top(x_RD, stream)
+            x_RD = x_RD if wanted is None else take(x_RD, wanted)
         return x_RD if layers is None else [*kept, x_RD]
+
+    def put_on_top(self, choice: choices.BiLSTM, seed: int) -> None:
+        """Gives the body a layer on top, with fresh weights."""
+        self.config = replace(self.config, top=choice)
+        self.top = BiLSTM(self.config.hidden_size)
+        initialise(self.top, self.config.init, derive_seed(seed, "top"))
+        self.top.to(self.device)
 
     def _seen(self, stream: Stream) -> Stream:
         """The stream as this body sees it, made once and kept in the stream's cache."""

@@ -6,7 +6,7 @@ and [UNK] are not. The stream is marked causal, so any body that keeps to visibi
 `pretrain` makes the body itself causal (`attention.causal`), and its files say so, so that fine-tuning and everything
 after keep the constraint. Whole texts are then read at their last row, for the first one sees nothing.
 
-Not here: the BiLSTM that the paper puts on top for some tasks (its "+ BiLSTM" row).
+The BiLSTM that the paper puts on top for some tasks (its "+ BiLSTM" row) belongs to fine-tuning: `top=bilstm`.
 """
 
 from collections.abc import Mapping

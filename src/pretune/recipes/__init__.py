@@ -5,9 +5,10 @@ bert.py         BERT as published (Devlin et al. 2019)
 bert_wwm.py     BERT with whole-word masking (google-research/bert, May 2019)
 bert_no_nsp.py  BERT's ablation "No NSP" (Devlin et al. 2019, section 5.1)
 bert_ltr.py     BERT's ablation "LTR & No NSP": from left to right
+bert_ltr_bilstm.py  BERT's ablation "+ BiLSTM": the same pre-training, a BiLSTM on top in fine-tuning
 roberta.py      RoBERTa (Liu et al. 2019)
 spanbert.py     SpanBERT: masked spans and their boundaries (Joshi et al. 2020)
-albert.py       ALBERT: shared layers, n-grams, the order of sentences (Lan et al. 2020)
 electra.py      ELECTRA: what a smaller generator replaced (Clark et al. 2020)
+albert.py       ALBERT: shared layers, n-grams, the order of sentences (Lan et al. 2020)
 modern.py       our own best encoder recipe: ModernBERT's architecture with our initialisation and schedule
 """

@@ -68,7 +68,8 @@ def finetune(
     device = processes.device
     resolved = resolve_run(FinetuneSettings, {}, read_run(config, "finetune")["settings"], settings)
     rows, bound, found = _labelled(task, resolved, {"train": train, "valid": valid, "test": test})
-    begun = begin(model, bound, seed=resolved.seed, head=resolved.head, tokenizer=tokenizer, allow_pickle=allow_pickle)
+    how: dict[str, Any] = {"head": resolved.head, "top": resolved.top, "tokenizer": tokenizer}
+    begun = begin(model, bound, seed=resolved.seed, allow_pickle=allow_pickle, **how)
     bundle, start = begun.bundle, begun.origin
     files = {"--train": train, "--valid": valid, "--test": test}
     options = {"--model": model, "--tokenizer": tokenizer, **files, "--out": out, "--config": config}

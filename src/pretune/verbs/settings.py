@@ -64,6 +64,9 @@ class FinetuneSettings(FitSettings):
     """Names of the columns in the files, for example columns.text=sentence."""
     head: Literal["auto", "fresh"] = "auto"
     """auto: where the model has a head for the task with the same labels, training goes on from it; fresh: never."""
+    top: Literal["bilstm"] | None = None
+    """A fresh layer between the body and the head: bilstm, as BERT's ablation puts on a model that reads from left to
+    right; none: nothing is added."""
     check: CheckHow = "refuse"
     """What to do about what `pretune check` finds: refuse files whose score would be wrong and look right, or warn;
     skip does not look."""

@@ -15,10 +15,13 @@ from typing import Any, Literal
 from pretune.checkpoint.bundle import Bundle
 from pretune.families.family import WITHOUT_WEIGHTS, HeadSpec
 from pretune.families.layout import tensors_of
+from pretune.nn.config import BiLSTM
+from pretune.nn.transformer import Transformer
 from pretune.tasks.task import Task
 from pretune.verbs import records
 
 HeadStart = Literal["auto", "fresh"]
+Top = Literal["bilstm"]
 
 
 @dataclass(frozen=True)
@@ -45,22 +48,25 @@ def begin(
     *,
     seed: int,
     head: HeadStart = "auto",
+    top: Top | None = None,
     tokenizer: str | Path | None = None,
     allow_pickle: bool = False,
 ) -> Start:
-    """A model ready to be tuned for a task that is bound to its labels. Its manifest gets a "lineage": the models it
-    comes from, the oldest first. Raises InputError for what is not a model."""
+    """A model ready to be tuned for a task that is bound to its labels. top: a fresh layer between its body and the
+    head, unless it has one. Its manifest gets a "lineage": the models it comes from, the oldest first. Raises
+    InputError for what is not a model."""
     specs = list(task.head_specs)
     bundle = Bundle.load(model, tokenizer=tokenizer, heads=specs, seed=seed, allow_pickle=allow_pickle)
     origin, before = records.origin(model), _task_before(bundle)
     if head == "fresh":
         draw_heads(bundle, seed)
+    told = put_on_top(bundle, seed) if top is not None else ()
     kept = tuple(spec.kind for spec in _with_weights(task) if not _fresh_of(bundle, spec.kind))
     if task.head in kept:
         task.take_up(bundle.model)
     lineage = [*_lineage(bundle), {"model": origin["name"], "sha256": origin["sha256"], "task": before}]
     bundle.manifest["lineage"] = lineage
-    return Start(bundle, origin, before, kept, _sentences(str(model), before, bundle, task, kept))
+    return Start(bundle, origin, before, kept, (*told, *_sentences(str(model), before, bundle, task, kept)))
 
 
 def draw_heads(bundle: Bundle, seed: int) -> None:
@@ -69,6 +75,18 @@ def draw_heads(bundle: Bundle, seed: int) -> None:
         bundle.model.heads[spec.kind] = bundle.family.head_of(spec, bundle.model.body, seed)
     heads = [name for name in tensors_of(bundle.model) if not name.startswith("body.")]
     bundle.manifest["fresh"] = list(dict.fromkeys([*bundle.fresh_weights, *heads]))
+
+
+def put_on_top(bundle: Bundle, seed: int) -> tuple[str, ...]:
+    """A fresh BiLSTM between the body and the heads; a model that was fine-tuned with one keeps it. Says which."""
+    body = bundle.model.body
+    assert isinstance(body, Transformer)
+    if body.config.top is not None:
+        return ("The model has a BiLSTM on top: it goes on training.",)
+    body.put_on_top(BiLSTM(), seed)
+    names = [name for name in tensors_of(bundle.model) if name.startswith("body.top.")]
+    bundle.manifest["fresh"] = [*bundle.fresh_weights, *names]
+    return ("A BiLSTM stands on top of the body, with fresh weights.",)
 
 
 def _with_weights(task: Task) -> list[HeadSpec]:
