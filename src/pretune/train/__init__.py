@@ -18,9 +18,11 @@ joint.py        the gradients of a step that several processes take together
 run.py          Run, the live state that hooks see; Tally; Report
 loop.py         fit: the loop
 resume.py       what a checkpoint of a run holds; saving and continuing
+runtime.py      memory that is kept and objects that are left out of collections while a model trains
 records.py      metrics.jsonl
 evaluation.py   hook: scores during training, best weights, early stopping
 progress.py     hook: a bar on a terminal, lines elsewhere
+doctor.py       what is wrong with a run, by its losses
 flops.py        FLOPs of training, the machine's peak, MFU
 energy.py       kWh and CO2 of a run
 """

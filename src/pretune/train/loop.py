@@ -36,6 +36,7 @@ from pretune.train.preflight import require_room
 from pretune.train.records import MetricsFile
 from pretune.train.resume import resume, safe_on_disk, save
 from pretune.train.run import Report, Run, amounts
+from pretune.train.runtime import in_training
 from pretune.train.signals import Interrupted, Stopped
 from pretune.train.step import Step, clip, documents_of, gradients, sum_counts
 
@@ -110,7 +111,7 @@ def _train(run: Run, hooks: Sequence[Hook]) -> None:
     run.model.train()
     steps = run.feed.steps(run.step, run.progress_at)
     try:
-        with run.signals:
+        with run.signals, in_training(run.device):
             _after_step(run, hooks)
             while not run.stopped:
                 batches = next(steps)
