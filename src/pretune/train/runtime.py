@@ -9,7 +9,7 @@ between them may keep it from fitting the next block there, so that it holds sev
 Python's collector looks through all the objects of the process from time to time, most of which are the imported
 libraries' and live as long as it does: those that are there when training starts are left out.
 
-Does not: touch other allocators than glibc's (jemalloc by LD_PRELOAD, musl, macOS), which have no `mallopt` of this kind.
+Does not: touch other allocators than glibc's (jemalloc, musl's, macOS's), which have no such `mallopt`.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Numbers of mallopt's parameters (malloc.h)."""
 _IN_TRAINING = {_MMAP_THRESHOLD: KEPT_BYTES, _TRIM_THRESHOLD: (1 << 31) - 1, _TOP_PAD: 64 << 20}
 _AFTERWARDS = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20, _TOP_PAD: 128 << 10}
-"""Where glibc's own adjustment ends in a process that has freed a block of 32 MB; it cannot be asked for what it was."""
+"""Where glibc's own adjustment ends in a process that has freed a block of 32 MB; what it was cannot be asked."""
 
 
 @contextlib.contextmanager
