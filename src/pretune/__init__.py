@@ -24,6 +24,7 @@ _FACE = {
     "finetune": "pretune.verbs.finetune",
     "evaluate": "pretune.verbs.evaluate",
     "suite": "pretune.verbs.suite",
+    "compare": "pretune.verbs.compare",
     "curve": "pretune.verbs.curve",
     "export": "pretune.verbs.export",
     "quickstart": "pretune.verbs.quickstart",

@@ -12,6 +12,7 @@ check.py       pretune check
 finetune.py    pretune finetune
 evaluate.py    pretune evaluate
 suite.py        pretune suite
+compare.py     pretune compare
 curve.py       pretune curve
 predict.py     pretune predict
 fill.py        pretune fill

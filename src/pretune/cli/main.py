@@ -10,6 +10,7 @@ import typer
 
 from pretune.cli import (
     check,
+    compare,
     corpus,
     curve,
     embed,
@@ -44,6 +45,7 @@ for module in (
     finetune,
     evaluate,
     suite,
+    compare,
     curve,
     predict,
     fill,

@@ -16,13 +16,14 @@ Place = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Forest:
-    """metric: what the scores are. overall: that of all records."""
+    """metric: what the scores are. overall: where the dashed line stands; reference: what that is."""
 
     title: str
     metric: str
     slices: tuple[Slice, ...]
     overall: float
     notes: tuple[str, ...] = ()
+    reference: str = "of all"
 
     def numbers(self) -> Table:
         """The slices as a table."""
@@ -75,10 +76,10 @@ def _axis(forest: Forest, bottom: float, low: float, high: float, x_of: Place) -
         parts.append(f'<line class="axis" x1="{x:.2f}" x2="{x:.2f}" y1="{bottom}" y2="{bottom + 5}"/>')
         parts.append(f'<text class="tick" text-anchor="middle" x="{x:.2f}" y="{bottom + 19}">{tick_text(tick)}</text>')
     x = x_of(forest.overall)
-    tip = f"<title>all: {forest.overall:.3f}</title>"
+    tip = f"<title>{html.escape(forest.reference)}: {forest.overall:.3f}</title>"
     dash = 'stroke-dasharray="3 4"'
     parts.append(f'<line class="reference" {dash} x1="{x:.2f}" x2="{x:.2f}" y1="{TOP}" y2="{bottom}">{tip}</line>')
     middle = (LEFT + WIDTH - RIGHT) / 2
-    label = html.escape(f"{forest.metric}; dashed: of all, {forest.overall:.3f}")
+    label = html.escape(f"{forest.metric}; dashed: {forest.reference}, {forest.overall:.3f}")
     parts.append(f'<text class="label" text-anchor="middle" x="{middle}" y="{bottom + 38}">{label}</text>')
     return parts
