@@ -75,12 +75,17 @@ def _filled(x_TI: Tensor) -> Tensor:
     return F.pad(x_TI, (0, 0, 0, missing)) if missing else x_TI.contiguous()
 
 
+def _cut(y_FO: Tensor, num_rows: int) -> Tensor:
+    """The first rows. Not a view, which nobody could change in place: the same memory, with its end left out."""
+    return y_FO.resize_(num_rows, y_FO.shape[1])
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
         x_FI, weight_OI = _filled(x_TI), weight_OI.contiguous()
         ctx.save_for_backward(x_FI, weight_OI)
-        return _product(x_FI, weight_OI, bias_O)[: len(x_TI)]
+        return _cut(_product(x_FI, weight_OI, bias_O), len(x_TI))
 
     @staticmethod
     @once_differentiable
@@ -89,7 +94,7 @@ class _Linear(torch.autograd.Function):
         grad_FO = _filled(grad_TO)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            _product(grad_FO, weight_OI.t())[: len(grad_TO)] if needs_x else None,
+            _cut(_product(grad_FO, weight_OI.t()), len(grad_TO)) if needs_x else None,
             _weight_gradient(grad_FO, x_FI) if needs_weight else None,
             grad_TO.sum(0) if needs_bias else None,
         )
