@@ -74,13 +74,13 @@ def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
     """oneDNN keeps code for every shape it meets: 300 numbers of rows must not become 900 shapes."""
     weight_OI = torch.randn(512, 256, requires_grad=True)
     sizes: set[int] = set()
-    original = kernel._product
+    original = kernel.product
 
     def counted(a_RI: torch.Tensor, b_CI: torch.Tensor, bias_C: torch.Tensor | None = None) -> torch.Tensor:
         sizes.add(max(a_RI.shape[0], a_RI.shape[1]))
         return original(a_RI, b_CI, bias_C)
 
-    with mock.patch.object(kernel, "_product", counted):
+    with mock.patch.object(kernel, "product", counted):
         for num_rows in range(600, 900):
             kernel.linear(torch.randn(num_rows, 256), weight_OI).sum().backward()
     assert sizes == {640, 704, 768, 832, 896, 960}

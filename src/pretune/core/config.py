@@ -4,6 +4,7 @@
 `KEY=VALUE` assignments, in that order. Imports no torch.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -126,7 +127,7 @@ def called(what: str, function: Callable[..., T], arguments: Mapping[str, Any]) 
     >>> called("half", half, {"number": 3})
     1.5
     """
-    hints = get_type_hints(function)
+    hints = _hints(function)
     checked = {}
     for name, value in arguments.items():
         try:
@@ -137,6 +138,11 @@ def called(what: str, function: Callable[..., T], arguments: Mapping[str, Any]) 
         return function(**checked)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: {error}") from error
+
+
+@functools.cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function)
 
 
 def _in_words(item: ErrorDetails) -> str:

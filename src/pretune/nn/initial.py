@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pretune.core.randomness import derive_seed
 from pretune.nn.config import FanIn, Init
 from pretune.nn.kernels.linear import linear
+from pretune.nn.kernels.packed import Packed
 
 
 class Linear(nn.Linear):
@@ -17,11 +18,15 @@ class Linear(nn.Linear):
 
     fused_rows: row counts of the maps that are fused in this one, (d, d, d) for queries, keys and values; () if it is
     a single map. An optimizer that treats a matrix as a whole (Muon) needs it.
+    packed: where a model that predicts keeps its weights in another layout (`kernels/packed.py`).
     """
 
     fused_rows: tuple[int, ...] = ()
+    packed: Packed | None = None
 
     def forward(self, input: Tensor) -> Tensor:
+        if self.packed is not None and (found := self.packed.product(input, self.weight, self.bias)) is not None:
+            return found
         return linear(input, self.weight, self.bias)
 
     def reset_parameters(self) -> None:

@@ -89,7 +89,8 @@ def _each_batch(model: Any, source: TaskSource, use: Callable[..., Sequence[Any]
     source.task.check_model(model)
     values: list[Any] = [None] * len(source)
     was_training = model.training
-    model.eval()
+    if was_training:  # it walks through all modules
+        model.eval()
     try:
         with torch.inference_mode():
             for part in cut(source.examples, max_tokens):
@@ -102,7 +103,8 @@ def _each_batch(model: Any, source: TaskSource, use: Callable[..., Sequence[Any]
                 for number, value in zip(numbers, found, strict=True):
                     values[number] = value
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
     return values
 
 

@@ -19,6 +19,7 @@ from pretune.core.assemble import assemble
 from pretune.core.errors import InputError, unknown
 from pretune.core.pack import cut_by_tokens, pack
 from pretune.core.stream import Batch, Example, Segments, Span, Targets
+from pretune.nn.kernels.packed import keep_packed
 from pretune.tasks.texts import cut_lengths
 from pretune.verbs.nearest import TopK
 from pretune.verbs.predictions import predict
@@ -64,6 +65,7 @@ class Pretrained:
         self.bundle = bundle
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model = bundle.model.to(self.device).eval()
+        keep_packed(self.model)
         self.tokenizer = bundle.tokenizer
         self.manifest = bundle.manifest
 

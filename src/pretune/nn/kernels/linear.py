@@ -39,10 +39,14 @@ def linear(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Ten
 
 
 def _pays(x_TI: Tensor, weight_OI: Tensor) -> bool:
+    return x_TI.dim() == 2 and x_TI.shape[0] * weight_OI.numel() >= LEAST_PRODUCTS and is_fit(x_TI, weight_OI)
+
+
+def is_fit(x_TI: Tensor, weight_OI: Tensor) -> bool:
+    """Whether oneDNN can be called with these two."""
     return (
         _HAS_IT
         and x_TI.dim() == 2
-        and x_TI.shape[0] * weight_OI.numel() >= LEAST_PRODUCTS
         and x_TI.dtype == weight_OI.dtype == torch.float32
         and x_TI.device.type == weight_OI.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
@@ -52,8 +56,8 @@ def _pays(x_TI: Tensor, weight_OI: Tensor) -> bool:
     )
 
 
-def _product(a_RI: Tensor, b_CI: Tensor, bias_C: Tensor | None = None) -> Tensor:
-    """a b' + bias. Transposed views are read where they lie."""
+def product(a_RI: Tensor, b_CI: Tensor, bias_C: Tensor | None = None) -> Tensor:
+    """a b' + bias by oneDNN. Transposed views are read where they lie."""
     return torch.ops.mkldnn._linear_pointwise(a_RI, b_CI, bias_C, "none", [], "")  # type: ignore[no-any-return]
 
 
@@ -63,8 +67,8 @@ def _weight_gradient(grad_FO: Tensor, x_FI: Tensor) -> Tensor:
     num_rows, num_outputs = grad_FO.shape
     num_inputs = x_FI.shape[1]
     if num_rows * num_outputs > (num_rows + num_outputs) * num_inputs:
-        return _product(x_FI.t(), grad_FO.t()).t().contiguous()
-    return _product(grad_FO.t(), x_FI.t())
+        return product(x_FI.t(), grad_FO.t()).t().contiguous()
+    return product(grad_FO.t(), x_FI.t())
 
 
 def _filled(x_TI: Tensor) -> Tensor:
@@ -85,7 +89,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
         x_FI, weight_OI = _filled(x_TI), weight_OI.contiguous()
         ctx.save_for_backward(x_FI, weight_OI)
-        return _cut(_product(x_FI, weight_OI, bias_O), len(x_TI))
+        return _cut(product(x_FI, weight_OI, bias_O), len(x_TI))
 
     @staticmethod
     @once_differentiable
@@ -94,7 +98,7 @@ class _Linear(torch.autograd.Function):
         grad_FO = _filled(grad_TO)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            _cut(_product(grad_FO, weight_OI.t()), len(grad_TO)) if needs_x else None,
+            _cut(product(grad_FO, weight_OI.t()), len(grad_TO)) if needs_x else None,
             _weight_gradient(grad_FO, x_FI) if needs_weight else None,
             grad_TO.sum(0) if needs_bias else None,
         )
