@@ -1,4 +1,4 @@
-"""pretune check: problems of labelled files by line, label balance, duplicates, leakage.
+"""pretune check: problems of labelled files by line, label balance, duplicates, leakage; of corpora and of runs.
 
 Exit status: 0 where there is nothing, or remarks alone; 1 where there are warnings or errors; 2 where the request is
 wrong (no such file, no such column). `finetune` refuses what is an error here.
@@ -25,7 +25,8 @@ def check(
         list[str],
         typer.Argument(
             metavar="FILE... [KEY=VALUE]...",
-            help="Training files: JSONL, CSV, TSV, Parquet, CoNLL; settings as columns.text=sentence.",
+            help="Training files: JSONL, CSV, TSV, Parquet, CoNLL; settings as columns.text=sentence. Or the directory "
+            "of a corpus or of a pre-training run.",
         ),
     ],
     task: Annotated[
@@ -45,7 +46,8 @@ def check(
     allow_pickle: AllowPickle = False,
     as_json: Json = False,
 ) -> None:
-    """Looks for what is wrong with labelled files; exit status 1 where there are warnings or errors."""
+    """Looks for what is wrong with labelled files, with a corpus, or with a pre-training run (their directories); exit
+    status 1 where there are warnings or errors."""
     from pretune.core.errors import InputError
     from pretune.verbs.check import check as run
 

@@ -1,5 +1,5 @@
 """The nouns every other room uses. Imports nothing of pretune.
-`errors`, `config`, `lock`, `processes`, `vocab` and `marks` import no torch.
+`errors`, `config`, `lock`, `processes`, `vocab`, `marks` and `problem` import no torch.
 
 errors.py      exceptions that say what, where and what to do, and the exit status they lead to
 lock.py        a directory that one process at a time may write in
@@ -20,4 +20,5 @@ pack.py        Examples to one Batch: sequences end to end, sorted by length
 loss.py        Loss(sum, count): counts come first
 protocols.py   Context and the Objective, Criterion and TokenStore protocols
 hooks.py       the hook protocol of the training loop
+problem.py     what is wrong with a corpus or a run, in words, with what to change
 """

@@ -11,5 +11,6 @@ tables.py    tables that are made from a corpus once and kept beside it
 store.py     `Corpus`: a split of a corpus, memory-mapped
 order.py     `shuffled`: the order of an epoch, a keyed permutation
 samples.py   `PretrainingSource`: numbered samples of a corpus under an objective
+doctor.py    what is wrong with a corpus and its samples, with what to change
 share.py     a share of the samples, to be repeated
 """

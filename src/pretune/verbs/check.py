@@ -20,6 +20,7 @@ from pretune.text.contents import Contents, contents_of
 from pretune.text.faults import Faults
 from pretune.text.findings import MAX_PLACES, Finding, by_severity, place, worst
 from pretune.text.records import Record, iterate_records
+from pretune.verbs.doctor import check_folder, is_checkable
 from pretune.verbs.predictions import longest_of
 from pretune.verbs.settings import CheckHow, CheckSettings, FinetuneSettings
 
@@ -47,9 +48,15 @@ def check(
     worst: error, warning, remark or clean. findings: the worst first, each with severity, kind, part, what, count and
     places. files: rows, labels, lengths and overlaps of each. task: whose labels and texts they hold; without it the
     usual columns are looked at. model: whose tokenizer and longest sequence say what is cut; without it that is
-    estimated. settings: fields of `CheckSettings`.
+    estimated. settings: fields of `CheckSettings`. A directory of a corpus, or of a run of `pretrain`, is looked at by
+    itself (`doctor.py`).
     Raises InputError for files that cannot be opened, lack a column, or hold nothing to check.
     """
+    train = [files] if isinstance(files, str | Path) else list(files)
+    if folders := [path for path in train if is_checkable(Path(path))]:
+        if len(train) > 1 or task or model or valid or test:
+            raise InputError(f"{folders[0]} is a corpus or a run: check it alone, without options")
+        return check_folder(Path(folders[0]))
     given = settings if isinstance(settings, Mapping) else None
     resolved = resolve(CheckSettings, given or {}, assignments=() if given is not None else list(settings))
     opened = None if task is None else open_task(task, resolved.task)
@@ -59,7 +66,6 @@ def check(
         bundle = Bundle.load(model, tokenizer=tokenizer, heads=[], allow_pickle=allow_pickle)
     longest = _longest(max_length, bundle)
     columns = {name: str(column) for name, column in resolved.columns.items()}
-    train = [files] if isinstance(files, str | Path) else list(files)
     parts = [read_part(path, "train", columns, contents) for path in train]
     parts += [read_part(path, role, columns, contents) for role, path in _held_out(valid, test) if path is not None]
     checked = check_parts(parts, contents)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pretune.corpus.build import build_corpus as build
+from pretune.corpus.doctor import corpus_problems
 from pretune.corpus.manifest import verify
+from pretune.corpus.store import Corpus
 from pretune.text.documents import Documents
 from pretune.text.faults import OnError
 from pretune.verbs.console import Counting
@@ -23,7 +25,9 @@ def build_corpus(
     column: str = "text",
     on_error: OnError = "raise",
 ) -> dict[str, Any]:
-    """Builds a corpus in `out` and returns its manifest; a corpus that is there already from the same request is kept.
+    """Builds a corpus in `out` and returns its manifest, and "findings": what is wrong with it (`corpus/doctor.py`).
+
+    A corpus that is there already from the same request is kept.
 
     Raises InputError for bad text, `file:line: what: what to do`, and for an `out` that holds something else.
     """
@@ -44,7 +48,9 @@ def build_corpus(
     for name, split in found["splits"].items():
         lines.append(f"{name}: {split['documents']:,} documents, {split['tokens']:,} tokens")
     lines += [f"skipped {count:,}: {reason}" for reason, count in found.get("skipped", {}).items()]
-    return found | {"text": "\n".join(lines)}
+    problems = corpus_problems(Corpus.open(out))
+    lines += map(str, problems)
+    return found | {"findings": [problem.as_json() for problem in problems], "text": "\n".join(lines)}
 
 
 def verify_corpus(directory: str | Path) -> dict[str, Any]:
