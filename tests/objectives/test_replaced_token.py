@@ -14,7 +14,7 @@ from pretune.core.pack import pack
 from pretune.core.stream import Segments, Span
 from pretune.core.vocab import Vocab
 from pretune.families.family import open_family
-from pretune.nn.generator import EMBEDDINGS, Generator
+from pretune.nn.generator import Generator
 from pretune.nn.model import Model
 from pretune.objectives import replaced_token as module
 from pretune.objectives.add import add
@@ -27,6 +27,8 @@ from pretune.objectives.sentence_order import sentence_order
 SMALL = {"hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 64}
 FAMILIES = ("electra", "bert", "modern", "roberta", "distilbert", "albert")
 LM, RTD = "lm", "replaced_token"
+EMBEDDINGS = ("token_embedding", "position", "segment_embedding", "embedding_norm")
+"""What the original code shares (the paper names tokens and positions)."""
 
 
 def made(family="electra", vocab_size=60, seed=0, **changes):
@@ -240,6 +242,17 @@ def test_the_true_token_under_a_mask_does_not_leak(lab, family):
         assert torch.equal(*logits) and torch.equal(*(each.source.ids_T for each in seen)) and torch.equal(*scores)
         tried += 1
     assert tried >= 2
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_discriminator_reads_the_samples(lab, monkeypatch, causal):
+    """Two replacements, both wrong, are told apart; also where bodies keep in a stream what they made of it."""
+    batch, model = pack(texts(lab, [24])).to("cpu"), randomised(made(**{"attention.causal": causal}))
+    losses = []
+    for token in sorted(set(range(lab.FIRST, 60)) - set(batch.predict[LM].gold_M.tolist()))[:2]:
+        fixed(monkeypatch, torch.full_like(batch.predict[LM].gold_M, token))
+        losses.append(replaced_token().loss(model, batch)[RTD].sum.item())
+    assert abs(losses[0] - losses[1]) > 1e-3
 
 
 def test_micro_batches_add_up(lab):

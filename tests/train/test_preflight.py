@@ -6,6 +6,9 @@ from torch import nn
 
 from pretune.checkpoint import disk, store
 from pretune.core.errors import InputError
+from pretune.families.electra import electra
+from pretune.nn.model import Model
+from pretune.objectives.replaced_token import replaced_token
 from pretune.train import preflight
 from pretune.train.config import OptimizerSettings
 from pretune.train.evaluation import Evaluate
@@ -75,3 +78,11 @@ def test_room_for_all_that_will_be_there_at_once(tmp_path, monkeypatch):
 def test_a_run_that_cannot_fit_is_refused(make_disk):
     with pytest.raises(InputError, match="3 checkpoints of 2.* one more while it is written.*lower keep_checkpoints"):
         preflight.require_room(Run(make_disk(11) / "run", keep=3), ())
+
+
+def test_a_generator_is_saved_with_the_embeddings_it_shares():
+    body = electra.build(electra.config("tiny", 300))
+    model = Model(body, replaced_token().heads(body))
+    numbers = (300 + 512 + 2 + 2) * 64  # tokens, positions, segments, the norm's weight and bias
+    assert preflight.generator_bytes(model) == 4 * numbers + preflight.TOKENIZER
+    assert preflight.generator_bytes(Two()) == 0

@@ -1,7 +1,9 @@
 """Progress: plain lines elsewhere, a bar on a terminal, and how a continued run begins."""
 
 import io
+import re
 
+import pytest
 from train_toys import ToyCriterion, ToyModel, toy_feed, toy_settings
 
 from pretune.train.loop import fit
@@ -24,6 +26,12 @@ def test_plain_lines():
     assert len(lines) == 4
     assert lines[0].startswith("toy:  25% step 1/4, loss ") and lines[-1].startswith("toy: 100% step 4/4, loss ")
     assert len(shown(io.StringIO()).splitlines()) == 1  # the last step is always shown
+
+
+def test_several_losses_are_shown_each():
+    first = shown(io.StringIO(), every_seconds=0.0).splitlines()[0]
+    parts = re.search(r"loss ([\d.]+) \(token ([\d.]+), whole ([\d.]+)\)", first)
+    assert float(parts[1]) == pytest.approx(float(parts[2]) + float(parts[3]), abs=2e-4)
 
 
 def test_a_bar_on_a_terminal():

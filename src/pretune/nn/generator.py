@@ -25,6 +25,12 @@ class Generator(nn.Module):
         self.body = body
         self.head = head
 
+    @property
+    def embeddings(self) -> list[nn.Parameter]:
+        """The parameters that it shares."""
+        modules = [getattr(self.body, name) for name in EMBEDDINGS]
+        return [parameter for module in modules if module is not None for parameter in module.parameters()]
+
     def forward(self, batch: Batch, targets: Targets) -> Tensor:
         """Reads the batch's source. `rows_R` are not these rows: another head may read more of them."""
         rows_R, slot_MK = targets.at_MK.unique(return_inverse=True)

@@ -7,8 +7,11 @@ checkpoints that a continued run has already count as paid. Not counted: what ho
 
 from collections.abc import Sequence
 
+from torch import nn
+
 from pretune.checkpoint import disk, store
 from pretune.core.hooks import Hook
+from pretune.nn.generator import Generator
 from pretune.train.evaluation import Evaluate
 from pretune.train.muon import Muon
 from pretune.train.optim import Optimizers
@@ -24,9 +27,16 @@ def require_room(run: Run, hooks: Sequence[Hook], *, on_full: disk.OnDiskFull = 
         return
     one, keep = checkpoint_size(run, hooks), run.settings.keep_checkpoints
     held = sum(disk.held_bytes(path) for _, path in store.checkpoints(run.out / "checkpoints"))
-    model = disk.checkpoint_bytes({"model": run.model.state_dict()}) + TOKENIZER
+    model = disk.checkpoint_bytes({"model": run.model.state_dict()}) + TOKENIZER + generator_bytes(run.model)
     what = f"{keep} checkpoints of {disk.as_text(one)}, one more while it is written, and the model"
     disk.require(run.out, max(one, (keep + 1) * one - held) + model, what, on_full=on_full)
+
+
+def generator_bytes(model: nn.Module) -> int:
+    """Bytes of what a generator is saved with once more: the embeddings it shares, and a tokenizer."""
+    generators = [module for module in model.modules() if isinstance(module, Generator)]
+    shared = [parameter for each in generators for parameter in each.embeddings]
+    return sum(each.numel() * each.element_size() for each in shared) + len(generators) * TOKENIZER
 
 
 def checkpoint_size(run: Run, hooks: Sequence[Hook]) -> int:

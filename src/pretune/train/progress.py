@@ -59,7 +59,9 @@ class ShowProgress(Hook):
 
 
 def facts(run: Run) -> str:
-    """One line about a run: step, loss, last scores, tokens a second."""
+    """One line about a run: step, loss and its parts where there are several, last scores, tokens a second."""
     steps = f"step {run.step:,}" + (f"/{run.num_steps:,}" if run.num_steps is not None else "")
     scores = "".join(f", valid {name} {value:.4f}" for name, value in run.scores.items())
-    return f"{steps}, loss {run.loss:.4f}{scores}, {run.tokens_per_second:,.0f} tokens/s"
+    parts = ", ".join(f"{name} {value:.4f}" for name, value in run.losses.items())
+    loss = f"loss {run.loss:.4f}" + (f" ({parts})" if len(run.losses) > 1 else "")
+    return f"{steps}, {loss}{scores}, {run.tokens_per_second:,.0f} tokens/s"

@@ -15,7 +15,7 @@ from pretune.checkpoint.bundle import GENERATOR, Bundle
 from pretune.checkpoint.huggingface import CONFIG
 from pretune.core.errors import InputError
 from pretune.families.family import HeadSpec
-from pretune.nn.generator import EMBEDDINGS, Generator, share_embeddings
+from pretune.nn.generator import Generator, share_embeddings
 from pretune.verbs.settings import PretrainSettings
 
 NOTE = "generator"
@@ -62,18 +62,14 @@ def _read(source: str, owner: Bundle, like: Generator | None, allow_pickle: bool
             f"the generator {source} is {width} wide, and objective.generator_size asks for "
             f"{like.body.config.hidden_size}: leave one of the two out"
         )
-    same = _embeddings(body)
+    generator = Generator(body, head)
+    before = generator.embeddings
     try:
         share_embeddings(body, owner.model.body)
     except ValueError as error:
         raise InputError(f"the generator {source} does not go with {owner.folder}: {error}") from error
     if body.config.output.tied:
         head.decoder.weight = body.token_embedding.weight  # type: ignore[union-attr]
-    differ = any(not torch.equal(old, new) for old, new in zip(same, _embeddings(body), strict=True))
+    differ = any(not torch.equal(old, new) for old, new in zip(before, generator.embeddings, strict=True))
     told = "; its embeddings differed from the model's, and are the model's now" if differ else ""
-    return Generator(body, head), f"the generator went on from {source}{told}"
-
-
-def _embeddings(body: nn.Module) -> list[torch.Tensor]:
-    modules = [getattr(body, name) for name in EMBEDDINGS]
-    return [parameter for module in modules if module is not None for parameter in module.parameters()]
+    return generator, f"the generator went on from {source}{told}"
