@@ -190,10 +190,13 @@ def test_variants_of_one_recipe(world, tmp_path):
 
 def test_a_budget_of_flops(world, tmp_path):
     asked = dict(corpus=world.corpus, out=tmp_path / "out", seeds=1, body="modern-tiny", settings=SMALL)
-    found = compare(["modern", "bert-ltr"], flops=4e8, **asked)
+    found = compare(["modern", "bert-ltr", "electra"], flops=4e8, **asked)
     for row in found["rows"]:
         assert row["flops"] == pytest.approx(4e8, rel=0.15)
-    assert found["rows"][0]["steps"] != found["rows"][1]["steps"]
+    assert len({row["steps"] for row in found["rows"]}) == 3
+    shares = [row["replaced_share"] for row in found["rows"]]
+    assert shares[0] == shares[1] == [None] and 0.1 < shares[2][0] < 0.15
+    assert "of a generator" in found["rows"][2]["not_comparable"]
 
 
 def test_faithful_bodies(world, tmp_path):

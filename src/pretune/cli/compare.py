@@ -19,7 +19,7 @@ def compare(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RECIPE... [KEY=VALUE]...",
+            metavar="[RECIPE|KEY=VALUE]",
             help="Recipes, a row each, and settings of every row: of its pre-training, and finetune.KEY=VALUE.",
             show_default=False,
         ),

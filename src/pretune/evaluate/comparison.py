@@ -5,10 +5,11 @@ seed: a model that only knows how frequent words are has that entropy, and score
 ranked by the mean of their scores, one a suite; without suites by a loss that is comparable. Every score has one rule
 for its interval (`resampled.py`), and differences from the first row are paired by seed and test item.
 
-Replaced-token detection is judged by its generator's loss: its own loss has no such bound, for how often a sampled
-token differs from the true one depends on the generator.
+Replaced-token detection must do both: its generator, a language model, is judged so, and its own loss must be at least
+5 % below that of always guessing the share of replaced tokens. (0.3 nats are about as much of a unigram entropy.)
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,15 +27,21 @@ from pretune.tasks.items import Items
 
 MARGIN = 0.3
 """Nats below the unigram entropy from which on a row has learnt."""
+GUESS = 0.95
+"""The same for telling replaced tokens, as a share of the loss of a constant guess."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A row's run of one seed. metrics: its metrics.json; curve: (tokens, validation loss) of each evaluation."""
+    """A row's run of one seed. metrics: its metrics.json; curve: (tokens, validation loss) of each evaluation.
+
+    replaced_share: of the validation's tokens, by the run's own generator; None where there is none.
+    """
 
     seed: int
     metrics: Mapping[str, Any] = field(repr=False)
     curve: tuple[tuple[float, float], ...] = field(default=(), repr=False)
+    replaced_share: float | None = None
 
     @property
     def loss(self) -> float:
@@ -49,6 +56,10 @@ class Trained:
 
     @property
     def has_learnt(self) -> bool:
+        if self.replaced_share is not None:
+            guess = entropy_of(self.replaced_share)
+            if float(self.metrics["loss"]["valid_replaced_token"]) > GUESS * guess:
+                return False
         return self.is_judged and self.loss < float(self.metrics["unigram_entropy"]) - MARGIN
 
 
@@ -128,6 +139,10 @@ class Entry:
             return None
         return "not learnt" if len(seeds) == len(self.runs) else f"not learnt with seed {', '.join(seeds)}"
 
+    @property
+    def has_generator(self) -> bool:
+        return any(run.replaced_share is not None for run in self.runs)
+
     def mean(self, name: str) -> float:
         """The mean over seeds of a number in metrics.json."""
         return fmean(float(run.metrics[name]) for run in self.runs)
@@ -143,6 +158,15 @@ class Difference:
     interval: Interval
     p: float
     holm_p: float
+
+
+def entropy_of(share: float) -> float:
+    """Nats of guessing always alike of something that is so in a share of the cases.
+
+    >>> round(entropy_of(0.5), 6), entropy_of(0.0)
+    (0.693147, 0.0)
+    """
+    return -sum(p * math.log(p) for p in (share, 1 - share) if p > 0)
 
 
 class Comparison:
@@ -222,6 +246,8 @@ class Comparison:
         """Why a row's loss says nothing beside the first row's; None where it does."""
         if row.predictions == self.first.predictions:
             return None
+        if row.has_generator or self.first.has_generator:
+            return "one of them is that of a generator, which is a smaller model"
         if row.samples != self.first.samples:
             return "it cuts the text into other samples"
         return "it sees or predicts other tokens of the same samples"

@@ -23,6 +23,7 @@ from pretune.core.lock import claimed
 from pretune.corpus.store import Corpus
 from pretune.evaluate.comparison import Entry
 from pretune.verbs import records
+from pretune.verbs.compare_guess import replaced_share
 from pretune.verbs.compare_plan import Budget, Plan, make_plan
 from pretune.verbs.compare_results import Failed, trained, write_results
 from pretune.verbs.compare_rows import Bodies, check_settings, make_rows
@@ -99,7 +100,7 @@ def compare(
         _write_request(asked, train.fingerprint)
         failed = _run(asked, plans)
         done = [plan for plan in plans if plan.row.name not in failed]
-        entries = [_entry(asked, plan) for plan in done]
+        entries = [_entry(asked, plan, (train, valid)) for plan in done]
         facts = _facts(asked, train) | {"remarks": _remarks(asked, done)}
         result = write_results(asked.out, entries, done, facts, failed)
     if failed:
@@ -158,11 +159,13 @@ def _run(asked: Request, plans: Sequence[Plan]) -> Failed:
     return failed
 
 
-def _entry(asked: Request, plan: Plan) -> Entry:
+def _entry(asked: Request, plan: Plan, corpora: tuple[Corpus, Corpus]) -> Entry:
     """A row, from the files of its finished runs."""
     seeds = range(1, asked.seeds + 1)
     said = [one for suite in asked.suites for seed in seeds for one in measured(suite, asked.scores(plan, seed, suite))]
-    runs = tuple(trained(asked.run(plan, seed)) for seed in seeds)
+    kept = asked.out / "scores" / plan.row.folder
+    shares = [replaced_share(plan, *corpora, asked.run(plan, s), kept / f"seed-{s}" / "replaced.json") for s in seeds]
+    runs = tuple(trained(asked.run(plan, seed), share) for seed, share in zip(seeds, shares, strict=True))
     return Entry(plan.row.name, runs, plan.samples, plan.predictions, said)
 
 

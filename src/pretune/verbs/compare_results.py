@@ -28,13 +28,14 @@ Failed = Mapping[str, str]
 """Rows whose runs failed, and why."""
 
 
-def trained(run: Path) -> Trained:
+def trained(run: Path, replaced_share: float | None = None) -> Trained:
     """A finished pre-training run."""
     metrics = read_json(run / "metrics.json")
     lines = [line for line in read_curve(run / "metrics.jsonl") if "valid" in line]
     each = metrics["tokens"] / metrics["steps"]
     points = {line["step"]: line["valid"].get("lm", line["valid"]["loss"]) for line in lines}
-    return Trained(metrics["seed"], metrics, tuple((each * step, loss) for step, loss in sorted(points.items())))
+    curve = tuple((each * step, loss) for step, loss in sorted(points.items()))
+    return Trained(metrics["seed"], metrics, curve, replaced_share)
 
 
 def write_results(
@@ -121,6 +122,8 @@ def _rows(found: Comparison, plans: Sequence[Plan]) -> list[dict[str, Any]]:
                 "rank": found.ranks.get(row.name),
                 "not_learnt": row.not_learnt,
                 "valid_loss": [run.loss for run in row.runs],
+                "valid_losses": [run.metrics["loss"] for run in row.runs],
+                "replaced_share": [run.replaced_share for run in row.runs],
                 "alike": found.groups[row.name],
                 "not_comparable": found.why_not_comparable(row),
                 "unigram_entropy": row.runs[0].metrics["unigram_entropy"],

@@ -4,6 +4,7 @@ A model that was pre-trained with seed s is fine-tuned with seed s, once for eac
 that of doing everything again.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -168,4 +169,4 @@ def remarks_of(one: Wanted, out: Path) -> list[str]:
     told = read_json(out / "suite.json")
     if isinstance(one.suite, MinimalPairs):
         return [str(note) for note in told.get("notes", []) if "[UNK]" in note or "equal scores" in note]
-    return [str(note).replace(f"{out}/", "") for note in told.get("remarks", [])]
+    return [re.sub(rf"[^\s(;]*/{one.name}/data/", "data/", str(note)) for note in told.get("remarks", [])]
