@@ -25,6 +25,7 @@ _FACE = {
     "evaluate": "pretune.verbs.evaluate",
     "suite": "pretune.verbs.suite",
     "compare": "pretune.verbs.compare",
+    "plan": "pretune.verbs.plan",
     "curve": "pretune.verbs.curve",
     "export": "pretune.verbs.export",
     "quickstart": "pretune.verbs.quickstart",

@@ -13,6 +13,7 @@ finetune.py    pretune finetune
 evaluate.py    pretune evaluate
 suite.py        pretune suite
 compare.py     pretune compare
+plan.py        pretune plan
 curve.py       pretune curve
 predict.py     pretune predict
 fill.py        pretune fill

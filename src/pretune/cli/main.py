@@ -19,6 +19,7 @@ from pretune.cli import (
     fill,
     finetune,
     listing,
+    plan,
     predict,
     pretrain,
     quickstart,
@@ -41,6 +42,7 @@ app = typer.Typer(
 for module in (
     quickstart,
     check,
+    plan,
     pretrain,
     finetune,
     evaluate,

@@ -24,5 +24,6 @@ evaluation.py   hook: scores during training, best weights, early stopping
 progress.py     hook: a bar on a terminal, lines elsewhere
 doctor.py       what is wrong with a run, by its losses
 flops.py        FLOPs of training, the machine's peak, MFU
+memory.py       the most memory a process has held
 energy.py       kWh and CO2 of a run
 """

@@ -7,6 +7,9 @@ pretrain.py     pretrain: corpus and recipe to a model
 pretraining_feed.py  its samples, step by step
 generator.py    its generator of replaced tokens: from files, or fresh
 finetune.py     finetune: model and labelled files to a model for a task
+plan.py         plan: memory, time, disk, energy and price of a pre-training run, before it
+probe.py        its probe: some real steps in a process of their own
+plan_outcome.py  what a plan said and what happened
 recipes.py      recipes: in what they differ, and one with its sources
 check.py        check: what is wrong with labelled files, before a model is trained on them
 start.py        where fine-tuning starts: which weights are kept, which are fresh

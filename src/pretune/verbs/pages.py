@@ -13,6 +13,7 @@ from pretune.evaluate.findings import findings_table
 from pretune.evaluate.report import Code, Report, Section, Text, write_report
 from pretune.evaluate.table import Cell, Table, as_text
 from pretune.metrics.intervals import Interval
+from pretune.verbs import plan_outcome
 from pretune.verbs.records import write_text
 
 MAX_POINTS = 400
@@ -108,6 +109,8 @@ def pretraining_report(
                 warning=True,
             )
         )
+    if metrics.get("plan"):
+        sections.append(plan_outcome.table(metrics["plan"]))
     sections.append(Table(("choice", "source"), tuple(facts["sources"].items()), "What the recipe is made of"))
     sections.append(Code("Settings", dump_yaml(facts)))
     return Report(f"Pre-training: {facts['recipe']}", tuple(sections), f"seed {metrics['seed']}", figures)

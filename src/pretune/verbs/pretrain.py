@@ -16,7 +16,7 @@ from torch import nn
 
 from pretune.adapt.adaptation import count_parameters
 from pretune.checkpoint.bundle import Bundle
-from pretune.checkpoint.disk import OnDiskFull, OnFull
+from pretune.checkpoint.disk import OnDiskFull, OnFull, held_bytes
 from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
 from pretune.core.pack import cut_by_tokens, pack
@@ -34,9 +34,10 @@ from pretune.train.energy import average_watts, co2_kg, energy_kwh
 from pretune.train.evaluation import Evaluate, scored
 from pretune.train.flops import flops_of, peak_flops, utilisation
 from pretune.train.loop import autocast_dtype, fit
+from pretune.train.memory import peak_bytes
 from pretune.train.progress import ShowProgress
 from pretune.train.run import Report
-from pretune.verbs import pages, records
+from pretune.verbs import pages, plan_outcome, records
 from pretune.verbs.generator import NOTE, with_generator
 from pretune.verbs.pretraining_feed import pretraining_feed
 from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
@@ -144,7 +145,11 @@ def _finish(
     if not math.isfinite(valid_losses["loss"]):
         raise RunError(f"the validation loss is not finite: training has diverged; remove {out} and lower optimizer.lr")
     bundle.save(out / "model", on_full=OnFull(on_disk_full))
-    metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, settings, processes)
+    taken = {"peak_memory_bytes": peak_bytes(processes.device), "disk_bytes": held_bytes(out)}
+    metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, settings, processes) | taken
+    request = plan_outcome.request_of(facts["recipe"], train.fingerprint, facts["init"], settings)
+    metrics["plan"], note = plan_outcome.compare(out, request, metrics)
+    metrics["notes"] += [note] if note else []
     records.write_json(out / "metrics.json", metrics)
     pages.write_pages(
         out,

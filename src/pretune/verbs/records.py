@@ -24,7 +24,7 @@ from pretune.train import distribute
 
 PARTIAL = ".partial"
 """Ends the name of a file that is being written."""
-EARLY = ("metrics.jsonl", "checkpoints", "run.yaml" + PARTIAL, lock.NAME)
+EARLY = ("metrics.jsonl", "checkpoints", "plan.json", "run.yaml" + PARTIAL, lock.NAME)
 """What a run's directory may hold before it has its run.yaml."""
 P = ParamSpec("P")
 R = TypeVar("R")
