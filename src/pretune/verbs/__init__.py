@@ -12,6 +12,7 @@ probe.py        its probe: some real steps in a process of their own
 plan_outcome.py  what a plan said and what happened
 recipes.py      recipes: in what they differ, and one with its sources
 check.py        check: what is wrong with labelled files, before a model is trained on them
+doctor.py       problems of a corpus and of a run, in words with what to change
 start.py        where fine-tuning starts: which weights are kept, which are fresh
 tune.py         the fine-tuning itself, on records in memory
 ensemble.py     several models of one task that predict together
@@ -24,6 +25,7 @@ compare.py      compare: recipes, or variants of one, on equal terms
 compare_rows.py  its rows: what each is asked for
 compare_plan.py  what each row will be, found out before the first run
 compare_scores.py  the suites of a comparison
+compare_guess.py  what a guess is worth at telling replaced tokens
 compare_results.py  its tables and its page
 predictions.py  what a model says of inputs, for the task it was fine-tuned for
 search.py       search: the nearest texts of a file for each query

@@ -73,8 +73,8 @@ def _of_run(path: Path) -> Sequence[Problem]:
         raise InputError(f"{told}: check takes labelled files, a corpus, or a run of pretune pretrain")
     if not (path / METRICS).is_file():
         raise InputError(f"{path} has no {METRICS} yet: the run has not begun")
-    if (path / RESULT).is_file() and (told := read_json(path / RESULT).get("findings")) is not None:
-        return [Problem.of(one) for one in told]
+    if (path / RESULT).is_file() and (kept := read_json(path / RESULT).get("findings")) is not None:
+        return [Problem.of(one) for one in kept]
     settings = PretrainSettings.model_validate(facts["settings"])
     corpus = Corpus.open(facts["corpus"]["path"])
     curve = read_curve(path / METRICS)

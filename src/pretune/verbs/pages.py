@@ -59,8 +59,8 @@ def _chart(
 
 
 def lm_loss(metrics: Mapping[str, Any]) -> float:
-    """Validation loss of the masked words alone, which the unigram entropy is comparable with: BERT's sum is not. With a
-    discriminator it is the generator's."""
+    """Validation loss of the masked words alone, which the unigram entropy is comparable with: BERT's sum is not. With
+    a discriminator it is the generator's."""
     losses = metrics["loss"]
     return float(losses.get("valid_lm", losses["valid"]))
 
@@ -98,17 +98,9 @@ def pretraining_report(
     sections: list[Section] = [loss_chart(curve, entropy, title), *other_charts(curve)]
     if metrics["notes"]:
         sections.append(Text("About the run", tuple(metrics["notes"]), warning=True))
-    if loss > entropy - 0.3:
-        sections.append(
-            Text(
-                "Not learnt yet",
-                (
-                    f"The {title.lower()} is within 0.3 nats of the unigram entropy: so far the model knows little more "
-                    "than how frequent words are. Train longer, or see `pretune recipes` for one that learns sooner.",
-                ),
-                warning=True,
-            )
-        )
+    if metrics["findings"]:
+        rows = tuple(tuple(one[key] for key in ("kind", "seen", "why", "change")) for one in metrics["findings"])
+        sections.append(Table(("problem", "what was seen", "why it matters", "what to change"), rows, "Problems"))
     if metrics.get("plan"):
         sections.append(plan_outcome.table(metrics["plan"]))
     sections.append(Table(("choice", "source"), tuple(facts["sources"].items()), "What the recipe is made of"))

@@ -5,7 +5,7 @@ call continues an interrupted run; of a finished one it gives the result without
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from pretune.checkpoint.disk import OnDiskFull, OnFull, held_bytes
 from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
 from pretune.core.pack import cut_by_tokens, pack
+from pretune.core.problem import Problem
 from pretune.core.protocols import Objective
+from pretune.core.stream import Batch
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec
@@ -38,6 +40,7 @@ from pretune.train.memory import peak_bytes
 from pretune.train.progress import ShowProgress
 from pretune.train.run import Report
 from pretune.verbs import pages, plan_outcome, records
+from pretune.verbs.doctor import after_the_run, as_json, before_the_run
 from pretune.verbs.generator import NOTE, with_generator
 from pretune.verbs.pretraining_feed import pretraining_feed
 from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
@@ -55,20 +58,24 @@ class Validation:
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         """{loss name: nats a prediction, "loss": their weighted sum}."""
-        number = min(len(self.source), self.max_samples)
-        chosen = np.linspace(0, len(self.source) - 1, number).astype(int)
-        examples = [self.source.example(int(index), 0, 1.0) for index in chosen]
         sums: dict[str, float] = {}
         counts: dict[str, float] = {}
         weights: dict[str, float] = {}
-        for numbers in cut_by_tokens([example.num_tokens for example in examples], self.max_tokens):
-            batch = pack([examples[index] for index in numbers]).to(self.device)
+        for batch in self.batches():
             for name, loss in self.objective.loss(model, batch).items():
                 sums[name] = sums.get(name, 0.0) + float(loss.sum)
                 counts[name] = counts.get(name, 0.0) + loss.count
                 weights[name] = loss.weight
         means = {name: sums[name] / max(counts[name], 1e-12) for name in sums}
         return means | {"loss": sum(weights[name] * mean for name, mean in means.items())}
+
+    def batches(self) -> Iterator[Batch]:
+        """The held-out samples, on the device."""
+        number = min(len(self.source), self.max_samples)
+        chosen = np.linspace(0, len(self.source) - 1, number).astype(int)
+        examples = [self.source.example(int(index), 0, 1.0) for index in chosen]
+        for numbers in cut_by_tokens([example.num_tokens for example in examples], self.max_tokens):
+            yield pack([examples[index] for index in numbers]).to(self.device)
 
 
 @records.alone("pretrain")
@@ -105,6 +112,8 @@ def pretrain(
     validation = make_validation(objective, valid, bundle, resolved, device)
     which = {"rank": processes.rank, "world": processes.world}
     feed = pretraining_feed(objective, train, bundle.template, resolved, **which)
+    whole = PretrainingSource(objective, train, bundle.template, resolved.max_length, resolved.seed)
+    problems = before_the_run(whole) if processes.is_first else []
     start = {} if init is None else records.origin(init)
     facts = {
         "verb": "pretrain",
@@ -126,7 +135,7 @@ def pretrain(
     distribute.leave()
     if not processes.is_first:
         return {}
-    return _finish(out, facts, report, bundle, train, validation, resolved, processes, on_disk_full)
+    return _finish(out, facts, report, bundle, train, validation, resolved, processes, on_disk_full, problems)
 
 
 def _finish(
@@ -139,6 +148,7 @@ def _finish(
     settings: PretrainSettings,
     processes: Processes,
     on_disk_full: OnDiskFull,
+    problems: Sequence[Problem],
 ) -> dict[str, Any]:
     """Scores the trained model and writes what a finished run leaves."""
     valid_losses = scored(bundle.model, validation)
@@ -150,10 +160,12 @@ def _finish(
     request = plan_outcome.request_of(facts["recipe"], train.fingerprint, facts["init"], settings)
     metrics["plan"], note = plan_outcome.compare(out, request, metrics)
     metrics["notes"] += [note] if note else []
+    curve = pages.read_curve(out / "metrics.jsonl")
+    metrics["findings"] = as_json([*problems, *after_the_run(curve, train, settings)])
     records.write_json(out / "metrics.json", metrics)
     pages.write_pages(
         out,
-        pages.pretraining_report(facts, metrics, pages.read_curve(out / "metrics.jsonl")),
+        pages.pretraining_report(facts, metrics, curve),
         pages.pretraining_card(facts, metrics, train.manifest),
     )
     return metrics | {"text": summary(metrics, out)}
@@ -281,6 +293,7 @@ def summary(metrics: Mapping[str, Any], out: Path) -> str:
         else f"validation loss {loss:.3f} nats a sample",
         *(f"validation loss, {name}: {value:.4f}" for name, value in pages.other_losses(metrics).items()),
         *metrics["notes"],
+        *(str(Problem.of(one)) for one in metrics["findings"]),
         f"model: {out / 'model'}   report: {out / 'report.html'}",
     ]
     return "\n".join(lines)
