@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 
 def settings(
-    verb: Annotated[str, typer.Argument(metavar="VERB", help="pretrain, finetune, curve, evaluate or check.")],
+    verb: Annotated[
+        str, typer.Argument(metavar="VERB", help="pretrain, finetune, curve, evaluate, check, suite-blimp.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Lists the settings of a verb; a recipe has its own defaults, written down in each run's run.yaml."""
