@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pretune.core.marks import SENTENCE_START
+from pretune.core.marks import SENTENCE_START, WORD_START
 from pretune.text.sentences import split_sentences
 from pretune.tokenizers.locality import SPACE_SPLITTERS, is_local, looks_around, parts_in
-from pretune.tokenizers.pieces import Pieces
+from pretune.tokenizers.pieces import Columns
 from pretune.tokenizers.tokenizer import Tokenizer
 
 _OTHER_SPACES = "\t\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -125,8 +125,8 @@ class Encoder:
             self.joining.update(piece for piece in new if self._joins(piece))
         # a line feed inside a document gets no space in front of it: encode it behind a letter and drop the letter
         behind = [self.adds_space and self.cuttable and piece[:1] == "\n" for piece in new]
-        encoded = self.tokenizer.encode_batch([f"a{p}" if b else p for p, b in zip(new, behind, strict=True)])
-        self._store([_without_first(p) if b else p for p, b in zip(encoded, behind, strict=True)])
+        columns = self.tokenizer.encode_columns([f"a{p}" if b else p for p, b in zip(new, behind, strict=True)])
+        self._store(columns.without_first_letter(np.array(behind)) if any(behind) else columns)
         self.slots.update(zip(new, range(len(self.slots), len(self.slots) + len(new)), strict=True))
         self.cached_chars += sum(map(len, new))
 
@@ -134,13 +134,13 @@ class Encoder:
         normalized = self.tokenizer.backend.normalizer.normalize_str(piece)
         return not piece[-1:].isspace() and (not normalized or normalized[-1].isspace())
 
-    def _store(self, encoded: list[Pieces]) -> None:
-        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        self.starts_S = np.concatenate([self.starts_S, len(self.ids_F) + np.cumsum(lengths) - lengths])
-        self.lengths_S = np.concatenate([self.lengths_S, lengths])
-        self.ids_F = np.concatenate([self.ids_F, *(p.ids_P.astype(self.dtype) for p in encoded)])
-        self.marks_F = np.concatenate([self.marks_F, *(p.marks_P for p in encoded)])
-        self.ends_F = np.concatenate([self.ends_F, *(p.offsets_P2[:, 1] for p in encoded)])
+    def _store(self, new: Columns) -> None:
+        starts_S = len(self.ids_F) + np.cumsum(new.lengths_N) - new.lengths_N
+        self.starts_S = np.concatenate([self.starts_S, starts_S])
+        self.lengths_S = np.concatenate([self.lengths_S, new.lengths_N])
+        self.ids_F = np.concatenate([self.ids_F, new.ids_T.astype(self.dtype)])
+        self.marks_F = np.concatenate([self.marks_F, new.starts_T.astype(np.uint8) * np.uint8(WORD_START)])
+        self.ends_F = np.concatenate([self.ends_F, new.ends_T])
 
     def _mark_sentences(self, units: Sequence[Unit], marks_T: NDArray[np.uint8], ends_T: NDArray[np.int64]) -> None:
         """A sentence starts at the first token that ends behind its first character."""
@@ -150,12 +150,6 @@ class Encoder:
             offset += len(unit.text)
         places = np.searchsorted(np.maximum.accumulate(ends_T), np.array(starts, np.int64), side="right")
         marks_T[places[places < len(marks_T)]] |= SENTENCE_START
-
-
-def _without_first(pieces: Pieces) -> Pieces:
-    """The pieces behind the first word, which was one character."""
-    kept = pieces.words_P > 0
-    return Pieces(pieces.ids_P[kept], pieces.marks_P[kept], pieces.offsets_P2[kept] - 1, pieces.words_P[kept] - 1)
 
 
 def _drops_space(part: dict[str, Any] | None) -> bool:
