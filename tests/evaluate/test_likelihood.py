@@ -134,6 +134,8 @@ def test_equal_pieces_have_equal_scores_and_are_scored_once(world):
     done = []
     found = sentence_scores(ours, SENTENCES, "pll", progress=lambda *counts: done.append(counts), tokens_per_batch=50)
     assert found.score_N[1] == found.score_N[5]
+    sentence_scores(ours, SENTENCES, "pll", progress=lambda *counts: done.append(counts))
+    assert done.pop() == (5, 5)  # of 6 sentences two are the same
     assert done[-1][0] == done[-1][1] and [one[0] for one in done] == sorted(one[0] for one in done)
     upper = sentence_scores(ours, [sentence.upper() for sentence in SENTENCES], "pll")
     assert upper.score_N == pytest.approx(found.score_N, abs=1e-5)  # this tokenizer does not tell them apart
