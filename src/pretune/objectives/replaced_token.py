@@ -65,7 +65,7 @@ class ReplacedToken(mlm.MaskedLM):
         return replace(masked, predict={mlm.HEAD: chosen, HEAD: every})
 
     def heads(self, body: Any) -> dict[str, nn.Module]:
-        """ "lm" is a `Generator`, which owns a body."""
+        """The discriminator's, and as "lm" a `Generator`, which owns a body."""
         own = body.like(**generator_changes(body.config, self.generator_size)).to(body.device)
         share_embeddings(own, body)
         return {mlm.HEAD: Generator(own, own.family_head("lm")), HEAD: body.family_head(HEAD)}
