@@ -63,7 +63,8 @@ CONFIGS = {
     },
     "Electra": SHAPE | {"embedding_size": 20, "classifier_dropout": 0.25, "max_position_embeddings": 40},
     "Albert": SHAPE
-    | {"embedding_size": 20, "num_hidden_layers": 5, "num_hidden_groups": 2, "classifier_dropout_prob": 0.25},
+    | {"embedding_size": 20, "num_hidden_layers": 5, "num_hidden_groups": 2, "classifier_dropout_prob": 0.25}
+    | {"hidden_act": "gelu"},
 }
 FAMILY = {
     "Roberta": "roberta",
@@ -146,7 +147,7 @@ def test_bare_models_both_ways(name, tmp_path):
         ("DistilBert", {"n_heads": 8}),
         ("Electra", {"num_attention_heads": 8}),
         ("Albert", {"num_attention_heads": 8}),
-        ("Albert", {"hidden_act": "gelu"}),
+        ("Albert", {"hidden_act": "gelu_new"}),
     ],
 )
 def test_a_setting_that_is_read_wrong_is_found_out(name, change, tmp_path):
