@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 from pretune.core.marks import SENTENCE_START, WORD_START
 from pretune.text.sentences import split_sentences
 from pretune.tokenizers.locality import SPACE_SPLITTERS, is_local, looks_around, parts_in
-from pretune.tokenizers.pieces import Columns
+from pretune.tokenizers.pieces import Columns, end_to_end
 from pretune.tokenizers.tokenizer import Tokenizer
 
 _OTHER_SPACES = "\t\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _PIECES = re.compile(rf"[ \n]*[^ \n]+(?:(?<=[{_OTHER_SPACES}])[ \n]+[^ \n]*)*|[ \n]+")
 MAX_CACHE_CHARS = 32 << 20
 MAX_CACHE_PIECES = 1 << 20
+RUN_PIECES = 256
+"""New pieces that are encoded as one text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,35 @@ class Encoder:
             return
         if self.may_join and self.cuttable:
             self.joining.update(piece for piece in new if self._joins(piece))
-        # a line feed inside a document gets no space in front of it: encode it behind a letter and drop the letter
-        behind = [self.adds_space and self.cuttable and piece[:1] == "\n" for piece in new]
-        columns = self.tokenizer.encode_columns([f"a{p}" if b else p for p, b in zip(new, behind, strict=True)])
-        self._store(columns.without_first_letter(np.array(behind)) if any(behind) else columns)
-        self.slots.update(zip(new, range(len(self.slots), len(self.slots) + len(new)), strict=True))
+        order: list[str] = []
+        found: list[Columns] = []
+        running: list[str] = []
+        alone: list[str] = []
+        for piece in new:
+            (running if self._may_run(piece) else alone).append(piece)
+        for start in range(0, len(running), RUN_PIECES):
+            run = running[start : start + RUN_PIECES]
+            columns = self.tokenizer.encode_run(run) if _PIECES.findall("".join(run)) == run else None
+            if columns is None:
+                alone += run
+            else:
+                order += run
+                found.append(columns)
+        self._store(end_to_end([*found, self._encode_alone(alone)]))
+        self.slots.update(zip(order + alone, range(len(self.slots), len(self.slots) + len(new)), strict=True))
         self.cached_chars += sum(map(len, new))
+
+    def _may_run(self, piece: str) -> bool:
+        """Whether a piece may stand between others in a text that is encoded as one."""
+        if not self.cuttable or piece[0] not in " \n" or piece in self.joining:
+            return False
+        return not any(token in piece for token in self.greedy_tokens)
+
+    def _encode_alone(self, pieces: list[str]) -> Columns:
+        # a line feed inside a document gets no space in front of it: encode it behind a letter and drop the letter
+        behind = [self.adds_space and self.cuttable and piece[:1] == "\n" for piece in pieces]
+        columns = self.tokenizer.encode_columns([f"a{p}" if b else p for p, b in zip(pieces, behind, strict=True)])
+        return columns.without_first_letter(np.array(behind)) if any(behind) else columns
 
     def _joins(self, piece: str) -> bool:
         normalized = self.tokenizer.backend.normalizer.normalize_str(piece)

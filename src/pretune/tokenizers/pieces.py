@@ -3,7 +3,7 @@
 Dimensions: P pieces of a text, N texts, T their pieces end to end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,12 @@ class Columns:
         ends_T = self.ends_T - of_T.astype(np.int32)
         lengths_N = np.bincount(texts_T[kept_T], minlength=len(of_N)).astype(np.int64)
         return Columns(self.ids_T[kept_T], self.starts_T[kept_T], ends_T[kept_T], lengths_N)
+
+
+def end_to_end(parts: Sequence[Columns]) -> Columns:
+    """The texts of all parts, one after the other."""
+    columns = zip(*((part.ids_T, part.starts_T, part.ends_T, part.lengths_N) for part in parts), strict=True)
+    return Columns(*(np.concatenate(column) for column in columns))
 
 
 def joined(parts: Iterable[tuple[int, Pieces]]) -> Pieces:

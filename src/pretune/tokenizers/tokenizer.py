@@ -229,15 +229,40 @@ class Tokenizer:
 
     def encode_columns(self, texts: Sequence[str]) -> Columns:
         """`encode` of many short texts, as columns that lie end to end: without an array for each of them."""
+        encodings, lengths_N, ids_T, starts_T = self._encode_together(texts)
+        ends_T = np.fromiter((end for each in encodings for _, end in each.offsets), np.int32, len(ids_T))
+        return Columns(ids_T, starts_T, ends_T, lengths_N)
+
+    def encode_run(self, texts: Sequence[str]) -> Columns | None:
+        """`encode_columns` of texts that are encoded as one, behind a letter, which is ten times as fast for words.
+
+        The caller knows that the tokenizer is local at every place where one text ends and the next begins
+        (`locality.py`). None where a piece lies over such a place, or at none.
+        """
+        encodings, _, ids_T, starts_T = self._encode_together(["a" + "".join(texts)])
+        places_T2 = np.array(encodings[0].offsets, np.int32).reshape(-1, 2)
+        ends_N = 1 + np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+        kept = places_T2[:, 1] > 1  # the letter's pieces end at 1
+        ids_T, starts_T, places_T2 = ids_T[kept], starts_T[kept], places_T2[kept]
+        texts_T = np.searchsorted(ends_N, places_T2[:, 1])
+        begin_T = np.concatenate([[1], ends_N])[texts_T]
+        if (places_T2[:, 0] < begin_T).any() or (places_T2[:, 0] >= places_T2[:, 1]).any():
+            return None
+        lengths_N = np.bincount(texts_T, minlength=len(texts)).astype(np.int64)
+        starts_T[(np.cumsum(lengths_N) - lengths_N)[lengths_N > 0]] = True
+        return Columns(ids_T, starts_T, (places_T2[:, 1] - begin_T).astype(np.int32), lengths_N)
+
+    def _encode_together(
+        self, texts: Sequence[str]
+    ) -> tuple[list[Encoding], NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
+        """What the library gives, and of it lengths_N, ids_T and starts_T."""
         with _explained(texts):
             encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         lengths_N = np.fromiter(map(len, encodings), np.int64, len(encodings))
-        total = int(lengths_N.sum())
-        ids_T = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, total)
-        starts_T = self.word_starts(ids_T, list(chain.from_iterable(e.word_ids for e in encodings)))
+        ids_T = np.fromiter(chain.from_iterable(each.ids for each in encodings), np.int32, int(lengths_N.sum()))
+        starts_T = self.word_starts(ids_T, list(chain.from_iterable(each.word_ids for each in encodings)))
         starts_T[(np.cumsum(lengths_N) - lengths_N)[lengths_N > 0]] = True
-        ends_T = np.fromiter((end for e in encodings for _, end in e.offsets), np.int32, total)
-        return Columns(ids_T, starts_T, ends_T, lengths_N)
+        return encodings, lengths_N, ids_T, starts_T
 
     def word_starts(self, ids_P: NDArray[Any], word_ids: Sequence[int | None]) -> NDArray[np.bool_]:
         """True [P] where a word starts, of what the library gave for a text."""
