@@ -1,6 +1,8 @@
 """finetune ... top=bilstm: a fresh layer on top of a model from left to right, saved, opened, trained on."""
 
 import json
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,10 @@ import pretune
 from pretune.checkpoint.bundle import Bundle
 from pretune.core.errors import InputError
 from pretune.nn.config import BiLSTM
+from pretune.verbs.compare_results import common_ground
+from pretune.verbs.compare_rows import Row
 
+compare = import_module("pretune.verbs.compare")
 TEXTS = ["the man was kind and a day so new", "her heart is sad", "his"]
 
 
@@ -110,3 +115,22 @@ def test_pre_training_refuses_it(world, causal, tmp_path):
     assert tuned(world, "classify", tmp_path / "tuned", causal, "top=bilstm").status == 0
     on = world.command("pretrain", "bert-ltr-tiny", *words, "--init", tmp_path / "tuned" / "model")
     assert on.status == 2 and "pre-train the model that it was made from" in on.err
+
+
+def test_a_comparison_fine_tunes_its_row_with_it(monkeypatch, tmp_path):
+    """The row is pre-trained as bert-ltr's, and its suites get what the recipe says, under what was asked for."""
+    rows = [Row(name, "bert-tiny", name) for name in ("bert-ltr", "bert-ltr-bilstm")]
+    plans = [SimpleNamespace(row=row, settings={}, steps=1, samples=row.name) for row in rows]
+    got = {}
+    monkeypatch.setattr(compare, "pretrain", lambda *_, **__: {})
+    monkeypatch.setattr(
+        compare, "run_suite", lambda one, model, out, seed, finetune, threads: got.update({out: finetune})
+    )
+    place = {"run": lambda plan, seed: tmp_path, "scores": lambda plan, seed, one: plan.row.name}
+    given = {"epochs": 2}
+    asked = SimpleNamespace(seeds=1, suites=["one"], finetune=given, threads=1, corpus="c", **place)
+    assert compare._run(asked, plans) == {}
+    assert got == {"bert-ltr": given, "bert-ltr-bilstm": {"top": "bilstm", **given}}
+    facts = {"bodies": "common", "body": "b", "budget": "1", "corpus": "c", "corpus_tokens": 1, "seeds": 1}
+    said = common_ground(None, plans, facts | {"finetune": [], "suites": ["one"]})
+    assert "; bert-ltr-bilstm also with top=bilstm." in " ".join(said)

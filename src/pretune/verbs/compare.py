@@ -5,10 +5,11 @@
     out/scores/ROW/seed-N/SUITE/     a suite's runs on its model, as `pretune suite` leaves them
     out/table.md, table.json, report.html
 
-Every row has the same corpus, tokenizer, budget, seeds and fine-tuning settings, and for one seed the same order of the
-data: where rows cut the text alike, the same samples in the same steps. The same call continues where it was
-interrupted, and rows, seeds and suites may be added later. What can be found wrong is said before the first run. A row
-whose run fails (a loss that is not finite) is named, and the others go on.
+Every row has the same corpus, tokenizer, budget, seeds and fine-tuning settings (but for what is a part of its recipe:
+a BiLSTM on top), and for one seed the same order of the data: where rows cut the text alike, the same samples in the
+same steps. The same call continues where it was interrupted, and rows, seeds and suites may be added later. What can be
+found wrong is said before the first run. A row whose run fails (a loss that is not finite) is named, and the others go
+on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pretune.core.config import load_yaml, parse_assignments
+from pretune.core.config import load_yaml, merge, parse_assignments
 from pretune.core.errors import InputError, RunError, unknown
 from pretune.core.lock import NAME as LOCK
 from pretune.core.lock import claimed
@@ -151,8 +152,9 @@ def _run(asked: Request, plans: Sequence[Plan]) -> Failed:
                 say(f"{number + 1} of {total}: {plan.row.name}, seed {seed}: {plan.steps:,} steps")
                 settings = {**plan.settings, "seed": seed}
                 pretrain(plan.row.recipe, corpus=asked.corpus, out=run, settings=settings, threads=asked.threads)
+            finetune = merge(plan.row.finetune, asked.finetune)
             for one in asked.suites:
-                run_suite(one, run / "model", asked.scores(plan, seed, one), seed, asked.finetune, asked.threads)
+                run_suite(one, run / "model", asked.scores(plan, seed, one), seed, finetune, asked.threads)
         except RunError as error:
             failed[plan.row.name] = f"seed {seed}: {error}"
             say(f"{plan.row.name}, seed {seed} failed: {error}")

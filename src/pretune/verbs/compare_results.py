@@ -66,6 +66,10 @@ def _failures(failed: Failed) -> list[str]:
     return [f"{name} failed and is left out: {why}" for name, why in failed.items()]
 
 
+def _assigned(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
 def common_ground(found: Comparison, plans: Sequence[Plan], facts: Mapping[str, Any]) -> tuple[str, ...]:
     """What all rows share and how they were scored, in sentences."""
     steps = ", ".join(f"{plan.row.name} {plan.steps:,}" for plan in plans)
@@ -85,6 +89,9 @@ def common_ground(found: Comparison, plans: Sequence[Plan], facts: Mapping[str, 
             [
                 "A model pre-trained with seed s is fine-tuned with seed s, all rows with the same settings: "
                 + (", ".join(facts["finetune"]) or "those of the suite")
+                + "".join(
+                    f"; {plan.row.name} also with {_assigned(plan.row.finetune)}" for plan in plans if plan.row.finetune
+                )
                 + ". Nothing was tuned for a row: a row may do better with other settings than these."
             ]
             if facts["suites"]

@@ -39,6 +39,11 @@ class Row:
         """The name of its directory, which does not depend on the other rows."""
         return re.sub(r"[^\w.+=,-]", "_", ",".join([self.source, *self.variant]))
 
+    @property
+    def finetune(self) -> Mapping[str, Any]:
+        """Settings of fine-tuning that are a part of the recipe (a BiLSTM on top)."""
+        return open_recipe(self.source)[0].finetune
+
     def resolved(self, **changes: Any) -> PretrainSettings:
         """The settings of a run; changes: the budget and the seed."""
         recipe, size = open_recipe(self.recipe)
