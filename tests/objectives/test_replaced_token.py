@@ -89,7 +89,7 @@ def test_settings_and_neighbours(lab):
         with pytest.raises(InputError, match="does not go with what predicts lm"):
             lab.example(add(other, replaced_token()), corpus, 0)
     told = replace(lab.context(corpus), vocab=replace(corpus.vocab, mask_id=None))
-    with pytest.raises(InputError, match=r"no \[MASK\] token"):
+    with pytest.raises(InputError, match=r"no \[MASK\] token, which the generator"):
         replaced_token().corrupt(assemble(replaced_token().arrange(corpus, 0, told), lab.TEMPLATE), told)
 
 

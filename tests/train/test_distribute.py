@@ -352,6 +352,20 @@ def test_finetuning_by_two(world, tmp_path, way):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_pretraining_a_discriminator_by_two(world, tmp_path, way):
+    shape = ("steps=12", "seed=1", "batch_size=9", "max_length=64", "max_tokens_per_batch=256")
+    words = ["pretrain", "electra-tiny", "--corpus", world.corpus, "--threads", "1", *shape, *RECORDS, *NO_DROPOUT]
+    assert world.command(*words, "--out", tmp_path / "one").status == 0
+    process = torchrun(tmp_path / "two", *words, f"distribution={way}")
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    assert_same_run(tmp_path / "two", tmp_path / "one")
+    ours, theirs = (load_file(tmp_path / run / "model/generator/model.safetensors") for run in ("two", "one"))
+    assert_close(ours, theirs, atol=1e-4)
+
+
 def test_unwise_restarts_are_told(monkeypatch, capsys):
     from pretune.cli.torchrun import warn_of_restarts
 

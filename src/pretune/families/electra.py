@@ -6,6 +6,9 @@ published, and `...-generator` is what the paper trains beside each (table 6: a 
 embeddings as wide as the discriminator's); the others are BERT's with embeddings of half the width. Where the sizes
 are equal there is no map between embeddings and layers.
 
+`objectives/replaced_token.py` trains both. A run's model/ is the discriminator, ElectraForPreTraining, and its folder
+generator/ the generator, ElectraForMaskedLM; the embeddings they share are in both.
+
 As in google-research/electra: weights cut at two deviations, gelu by erf, layer norms with 1e-12.
 """
 

@@ -57,6 +57,8 @@ class ReplacedToken(mlm.MaskedLM):
             raise InputError(
                 f"replaced_token does not go with what predicts {', '.join(example.predict)}: leave one out"
             )
+        if context.vocab.mask_id is None:
+            raise InputError("the tokenizer has no [MASK] token, which the generator reads: train one that has")
         true_T = example.source.ids_T
         masked = super().corrupt(example, context)
         chosen = masked.predict[mlm.HEAD]
