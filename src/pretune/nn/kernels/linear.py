@@ -76,7 +76,16 @@ def _filled(x_TI: Tensor) -> Tensor:
     num_rows = x_TI.shape[0]
     step = COARSE_ROWS if num_rows >= FEW_ROWS else FINE_ROWS
     missing = -num_rows % step
-    return F.pad(x_TI, (0, 0, 0, missing)) if missing else x_TI.contiguous()
+    return x_TI.contiguous() if not missing else filled(x_TI, missing)
+
+
+def filled(x_TI: Tensor, missing: int) -> Tensor:
+    """x with rows of zeros behind it. (`F.pad` writes zeros everywhere first.)"""
+    num_rows, size = x_TI.shape
+    x_FI = x_TI.new_empty(num_rows + missing, size)
+    x_FI[:num_rows] = x_TI
+    x_FI[num_rows:] = 0
+    return x_FI
 
 
 def _cut(y_FO: Tensor, num_rows: int) -> Tensor:

@@ -12,10 +12,9 @@ Dimensions: T rows, F rows after filling, I inputs, O outputs.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretune.nn.kernels.linear import is_fit, product
+from pretune.nn.kernels.linear import filled, is_fit, product
 
 MOST_ROWS = 128
 FINE_ROWS, FINE_STEP, COARSE_STEP = 32, 4, 16
@@ -39,7 +38,7 @@ class Packed:
             self._made_of = made_of
         num_rows = len(x_TI)
         missing = -num_rows % (FINE_STEP if num_rows <= FINE_ROWS else COARSE_STEP)
-        x_FI = F.pad(x_TI, (0, 0, 0, missing)) if missing else x_TI.contiguous()
+        x_FI = filled(x_TI, missing) if missing else x_TI.contiguous()
         return product(x_FI, self._packed, bias_O).resize_(num_rows, len(weight_OI))
 
     def __deepcopy__(self, memo: Any) -> "Packed":
