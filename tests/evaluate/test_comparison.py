@@ -50,7 +50,8 @@ def test_rows_near_the_unigram_entropy_are_not_learnt_and_not_ranked():
     assert found.ranks == {"best": 1, "good": 2}
     shown = result_table(found).rows
     assert [cells[:2] for cells in shown] == [(1, "best"), (2, "good"), ("not learnt with seed 2", "flat")]
-    assert verdicts(found)[0].startswith("good scores lower than flat")
+    assert verdicts(found)[0].startswith("Scored lower than flat: good (-0.300")
+    assert verdicts(found)[-1] == "But flat itself has not learnt, so this says little."
     assert "not learnt" in as_text(score_table(found))
     alone = Entry("nsp", (trained(1, 0.1, name="valid_next_sentence"),))
     assert alone.not_learnt == "not judged: it has no language model's loss"
@@ -99,7 +100,10 @@ def test_differences_are_paired_and_corrected():
     assert [sure.holm_p, unsure.holm_p] == holm([sure.p, unsure.p])
     cells = score_table(found).rows[0]
     assert cells[2:5] == ("0.500", "0.620*", "0.560")
-    assert "better scores higher than first" in verdicts(found)[0] and "not told apart" in verdicts(found)[1]
+    told = verdicts(found)
+    assert told[0].startswith("Scored higher than first: better (") and told[1].startswith(
+        "Not told apart from first: other ("
+    )
 
 
 def test_seeds_widen_what_items_say():

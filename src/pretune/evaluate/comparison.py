@@ -212,9 +212,9 @@ class Comparison:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """Of every other row, test by test; p adjusted over all of them."""
+        """Of every other row, in every measure that is counted; p adjusted over all of them."""
         found = []
-        for test, scores in self.scores.items():
+        for test, scores in ((test, scores) for test, scores in self.scores.items() if test.is_counted):
             least, most = limits(test.metric)
             for row in (row.name for row in self.rows[1:]):
                 if row in scores and self.first.name in scores:

@@ -5,13 +5,14 @@ from statistics import fmean
 from typing import Any
 
 from pretune.evaluate.chart import Chart, Reference, Series
-from pretune.evaluate.comparison import MARGIN, Comparison, Difference, Entry, Measure
+from pretune.evaluate.comparison import GUESS, MARGIN, Comparison, Difference, Entry, Measure, entropy_of
 from pretune.evaluate.forest import Forest
 from pretune.evaluate.slices import Slice
 from pretune.evaluate.table import Cell, Table
 
 SURE = 0.05
 """A difference counts where its adjusted p is below this."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 SPREAD = "lowest and highest of the seeds in parentheses"
 
 
@@ -44,8 +45,7 @@ def _result_notes(found: Comparison) -> tuple[str, ...]:
     over = "seeds and test items" if min(seeds) > 1 else "test items alone: one seed says nothing about others"
     notes = []
     if found.averages:
-        suites = ", ".join(dict.fromkeys(test.suite for test in found.scores))
-        notes.append(f"mean score: over {suites}, each the mean over its parts; intervals over {over}")
+        notes.append(f"mean score: over {_suites(found)}, each the mean over its parts; intervals over {over}")
         notes.append("p: two-sided, of the difference by the same resamples, Holm's correction over the rows")
     else:
         notes.append(f"ranked by the validation loss of rows that are alike to {found.first.name}")
@@ -54,10 +54,36 @@ def _result_notes(found: Comparison) -> tuple[str, ...]:
         f"predict the same, and only their losses can be compared{f'; {SPREAD}' if max(seeds) > 1 else ''}"
     )
     notes.append(f"not learnt: less than {MARGIN} nats below the unigram entropy; such rows are not ranked")
+    notes += [_told_of_replaced(row) for row in found.rows if row.has_generator]
+    reasons: dict[str, list[str]] = {}
     for row in found.rows[1:]:
         if why := found.why_not_comparable(row):
-            notes.append(f"{row.name}: its loss is not comparable with that of {found.first.name}: {why}")
-    return tuple(notes)
+            reasons.setdefault(why, []).append(row.name)
+    told = (
+        f"{', '.join(names)}: not comparable with the loss of {found.first.name}: {why}"
+        for why, names in reasons.items()
+    )
+    return (*notes, *told)
+
+
+def _told_of_replaced(row: Entry) -> str:
+    """The loss of a row's own task, beside that of a guess."""
+    losses = fmean(float(run.metrics["loss"]["valid_replaced_token"]) for run in row.runs)
+    guess = fmean(entropy_of(run.replaced_share or 0.0) for run in row.runs)
+    return (
+        f"{row.name}: the loss is its generator's; telling replaced tokens has {losses:.3f} nats a token, always "
+        f"guessing their share {guess:.3f}, and learnt means at least {1 - GUESS:.0%} less than that"
+    )
+
+
+def _suites(found: Comparison) -> str:
+    """The suites, with their parts where these are few or not all that a reader may expect."""
+    parts: dict[str, list[str]] = {}
+    for test in found.scores:
+        if test.is_counted:
+            parts.setdefault(test.suite, []).append(test.part)
+    told = {suite: list(dict.fromkeys(names)) for suite, names in parts.items()}
+    return ", ".join(suite if names == [suite] else f"{suite} ({', '.join(names)})" for suite, names in told.items())
 
 
 def score_table(found: Comparison) -> Table:
@@ -72,8 +98,8 @@ def score_table(found: Comparison) -> Table:
         best = _best_simple(found, test)
         lines.append((*cells, best))
     notes = (
-        f"means over seeds; *: differs from {found.first.name}, p below {SURE} after Holm's correction over all "
-        f"{len(found.differences)} differences",
+        f"means over seeds; *: differs from {found.first.name}, p below {SURE} after Holm's correction over "
+        f"{len(found.differences)} differences, those of the tests that count",
         *_names_not_learnt(found),
     )
     columns = ("test", "n", *(row.name for row in found.rows), "best simple method")
@@ -117,7 +143,7 @@ def _interval_note(found: Comparison) -> tuple[str, ...]:
 
 def signed(one: Difference) -> str:
     found = one.interval
-    return f"{found.estimate:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return f"{found.estimate:+.3f} [{found.low:+.3f}, {found.high:+.3f}]".replace(" ", NO_BREAK)
 
 
 def cost_table(found: Comparison) -> Table:
@@ -150,8 +176,8 @@ def _value(settings: Mapping[str, Any], key: str) -> Cell:
 
 
 def _spread(values: Sequence[float]) -> str:
-    mean = f"{fmean(values):.3f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.3f}–{max(values):.3f})"
+    told = f"{fmean(values):.3f} ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else f"{values[0]:.3f}"
+    return told.replace(" ", NO_BREAK)
 
 
 def loss_chart(found: Comparison) -> Chart:
@@ -183,7 +209,9 @@ def score_forests(found: Comparison) -> list[Forest]:
     if not found.averages:
         return []
     rows = [row.name for row in found.rows if row.name in found.averages]
-    means = tuple(Slice("row", name, found.averages[name].num_items, found.average(name)) for name in rows)
+    means = tuple(
+        Slice("row", _named(found, name), found.averages[name].num_items, found.average(name)) for name in rows
+    )
     first = found.first.name
     level = found.averages[first].estimate if first in found.averages else means[0].score.estimate  # type: ignore[union-attr]
     forests = [Forest("Mean scores", "mean score", means, level, reference=first)]
@@ -196,21 +224,31 @@ def score_forests(found: Comparison) -> list[Forest]:
     return forests
 
 
+def _named(found: Comparison, name: str) -> str:
+    row = next(row for row in found.rows if row.name == name)
+    return name if row.not_learnt is None else f"{name}: not learnt"
+
+
 def _num_items(found: Comparison, one: Difference) -> int:
     scores = found.averages if one.test is None else found.scores[one.test]
     return scores[one.row].num_items
 
 
 def verdicts(found: Comparison) -> tuple[str, ...]:
-    """What holds of each row beside the first one, in sentences."""
-    said = []
+    """Which rows score higher or lower than the first one, and which are not told apart from it, in sentences."""
+    first = found.first.name
+    said: dict[str, list[str]] = {
+        f"Scored higher than {first}": [],
+        f"Scored lower than {first}": [],
+        f"Not told apart from {first}": [],
+    }
+    higher, lower, neither = said.values()
+    lacking = {row.name: row.not_learnt for row in found.rows}
     for row, one in found.mean_differences.items():
-        lacking = next(other.not_learnt for other in found.rows if other.name == row)
-        if lacking:
-            said.append(f"{row}: {lacking}.")
-            continue
-        what = "is not told apart from"
-        if one.holm_p < SURE:
-            what = "scores higher than" if one.interval.estimate > 0 else "scores lower than"
-        said.append(f"{row} {what} {found.first.name}: {signed(one)}, p = {one.holm_p:.3f}.")
-    return tuple(said)
+        if lacking[row] is None:
+            place = neither if one.holm_p >= SURE else higher if one.interval.estimate > 0 else lower
+            place.append(f"{row} ({signed(one)}, p = {one.holm_p:.3g})")
+    sentences = [f"{what}: {', '.join(names)}." for what, names in said.items() if names]
+    if lacking[first] is not None and sentences:
+        sentences.append(f"But {first} itself has not learnt, so this says little.")
+    return tuple(sentences)

@@ -5,9 +5,9 @@
     out/scores/ROW/seed-N/SUITE/     a suite's runs on its model, as `pretune suite` leaves them
     out/table.md, table.json, report.html
 
-Every row has the same corpus, tokenizer, budget, seeds and fine-tuning settings (but for what is a part of its recipe:
-a BiLSTM on top), and for one seed the same order of the data: where rows cut the text alike, the same samples in the
-same steps. The same call continues where it was interrupted, and rows, seeds and suites may be added later. What can be
+Every row has the same corpus, tokenizer, budget, seeds and fine-tuning settings (but for what is part of its recipe, a
+BiLSTM on top), and for one seed the same order of the data: where rows cut the text alike, the same samples in the same
+steps. The same call continues where it was interrupted, and rows, seeds and suites may be added later. What can be
 found wrong is said before the first run. A row whose run fails (a loss that is not finite) is named, and the others go
 on.
 """

@@ -58,7 +58,9 @@ def write_results(
     records.write_text(out / "table.md", "\n\n".join(["# Comparison", *parts]) + "\n")
     page = _page(found, tables, said, common, notes, facts)
     report = write_report(page, out / "report.html")
-    text = "\n\n".join([as_text(tables[0]), *(["\n".join(said)] if said else []), *notes, f"report: {report}"])
+    missing = [f"{len(facts['missing'])} parts of the suites have no files here; the report names them"]
+    told = [*said, *facts["remarks"], *(missing if facts["missing"] else []), *_failures(failed)]
+    text = "\n\n".join([as_text(tables[0]), *(["\n".join(told)] if told else []), f"report: {report}"])
     return result | {"text": text}
 
 
@@ -66,15 +68,12 @@ def _failures(failed: Failed) -> list[str]:
     return [f"{name} failed and is left out: {why}" for name, why in failed.items()]
 
 
-def _assigned(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in settings.items())
-
-
 def common_ground(found: Comparison, plans: Sequence[Plan], facts: Mapping[str, Any]) -> tuple[str, ...]:
     """What all rows share and how they were scored, in sentences."""
     steps = ", ".join(f"{plan.row.name} {plan.steps:,}" for plan in plans)
+    own = {plan.row.name: plan.row.finetune for plan in plans if plan.row.finetune}
     body = f"the body and all settings but the objective are those of {facts['body']}"
-    own = "each recipe has its own body and settings"
+    apart = "each recipe has its own body and settings"
     alike: dict[str, list[str]] = {}
     for plan in plans:
         alike.setdefault(plan.samples, []).append(plan.row.name)
@@ -82,16 +81,14 @@ def common_ground(found: Comparison, plans: Sequence[Plan], facts: Mapping[str, 
     same = f"the same samples in the same order: {groups}" if groups else "no two rows cut the text alike"
     return (
         f"Every row: {facts['budget']} of {facts['corpus']} ({facts['corpus_tokens']:,} tokens), its tokenizer, seeds "
-        f"1 to {facts['seeds']}; {body if facts['bodies'] == 'common' else own}.",
+        f"1 to {facts['seeds']}; {body if facts['bodies'] == 'common' else apart}.",
         f"Samples are taken in an order that the seed alone decides; {same}.",
         f"A budget in tokens counts real tokens; it was turned into steps row by row: {steps}.",
         *(
             [
                 "A model pre-trained with seed s is fine-tuned with seed s, all rows with the same settings: "
                 + (", ".join(facts["finetune"]) or "those of the suite")
-                + "".join(
-                    f"; {plan.row.name} also with {_assigned(plan.row.finetune)}" for plan in plans if plan.row.finetune
-                )
+                + "".join(f"; {name} also with {', '.join(records.assignments(more))}" for name, more in own.items())
                 + ". Nothing was tuned for a row: a row may do better with other settings than these."
             ]
             if facts["suites"]

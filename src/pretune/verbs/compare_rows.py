@@ -129,7 +129,7 @@ def _refuse_same(rows: Sequence[Row], bodies: Bodies) -> None:
             objective = open_recipe(row.recipe)[0].make_objective(settings.objective)
         except InputError as error:
             raise InputError(f"{row.name}: {error}") from error
-        told = f"{row.recipe} {objective!r} {settings.model_dump(mode='json', exclude={'objective'})}"
+        told = f"{row.recipe} {objective!r} {row.finetune} {settings.model_dump(mode='json', exclude={'objective'})}"
         if told in seen:
             first = seen[told]
             if bodies == "common" and first.source != row.source:
