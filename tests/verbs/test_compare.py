@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from importlib import import_module
 
 import pytest
@@ -164,6 +165,22 @@ def test_an_interrupted_comparison_ends_the_same(world, data, done, tmp_path, mo
     assert without_clocks(table(copy)) == without_clocks(table(out))
 
 
+@pytest.mark.slow
+def test_a_killed_comparison_continues(world, tmp_path):
+    """The true command, killed in the second row's training."""
+    asked = ["compare", "modern", "bert-ltr", *SMALL, "save_every_steps=2", "--corpus", world.corpus, "--seeds", 1]
+    asked += ["--tokens", 6000, "--body", "modern-tiny", "--threads", 1]
+    assert world.command(*asked, "--out", tmp_path / "straight").status == 0
+    process, ends = world.start(*asked, "--out", tmp_path / "killed"), time.monotonic() + 120
+    while not list(tmp_path.glob("killed/runs/bert-ltr/seed-1/checkpoints/step-*")) and time.monotonic() < ends:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode and not (tmp_path / "killed" / "table.json").exists()
+    assert world.command(*asked, "--out", tmp_path / "killed").status == 0
+    assert without_clocks(table(tmp_path / "killed")) == without_clocks(table(tmp_path / "straight"))
+
+
 def without_clocks(found):
     for row in found["rows"]:
         for name in ("seconds", "energy_kwh"):
@@ -267,6 +284,7 @@ def test_a_row_that_diverges_is_named_and_the_others_go_on(world, tmp_path, monk
         (["bach_size=4"], "did you mean batch_size"),
         (["objective.geometric_p=0.1"], "modern: unknown setting of the objective"),
         (["model.num_layer=2"], "did you mean num_layers"),
+        (["--vary", "model.norm.kind=layer,rms"], "not a body that modern's files can express: norm.kind is 'rms'"),
         (["--flops", "1e9"], "either --tokens N or --flops F"),
         (["--tokens", "20"], "20 tokens are less than one step, which takes"),
         (["--bodies", "faithful"], "leave one out"),
