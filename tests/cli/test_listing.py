@@ -21,6 +21,7 @@ def test_recipes_are_a_row_each_in_what_they_differ(world):
         )
     of = {line.split()[0]: line for line in first}
     assert "span_boundary" in of["spanbert"] and "128" not in of["spanbert"] and "128" in of["bert"]
+    assert "finetune top bilstm" in of["bert-ltr-bilstm"] and "finetune" not in of["bert-ltr"]
     rows = {line.split()[0]: line for line in second}
     assert "8,192" in rows["roberta"] and "1e-08" in rows["spanbert"]
     assert "spike" not in second[0] and "seed" not in second[0], "what is the same everywhere is left out"

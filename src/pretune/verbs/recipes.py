@@ -63,7 +63,7 @@ def as_tables(found: Mapping[str, Mapping[str, Any]]) -> str:
                 facts["derived_from"],
                 facts["family"],
                 facts["objective"],
-                _in_words(facts["settings"]["objective"]),
+                _in_words(facts["settings"]["objective"] | _of_finetuning(facts)),
                 *(_cell(flat[name].get(key)) for key in lengths),
             )
             for name, facts in found.items()
@@ -102,8 +102,12 @@ def as_page(facts: Mapping[str, Any]) -> str:
 
 
 def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    more = {f"finetune {key}": value for key, value in facts["finetune"].items()}
-    return {"family": facts["family"], "objective": facts["objective"]} | _flat(facts["settings"]) | more
+    what = {"family": facts["family"], "objective": facts["objective"]}
+    return what | _flat(facts["settings"]) | _of_finetuning(facts)
+
+
+def _of_finetuning(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"finetune {key}": value for key, value in facts["finetune"].items()}
 
 
 def _keys(trees: Iterable[Mapping[str, Any]]) -> list[str]:
