@@ -166,7 +166,7 @@ def entropy_of(share: float) -> float:
     >>> round(entropy_of(0.5), 6), entropy_of(0.0)
     (0.693147, 0.0)
     """
-    return -sum(p * math.log(p) for p in (share, 1 - share) if p > 0)
+    return sum(-p * math.log(p) for p in (share, 1 - share) if p > 0)
 
 
 class Comparison:
