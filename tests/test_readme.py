@@ -20,9 +20,11 @@ SMALLER = {
     "epochs=10": "epochs=1",
     "--seeds 5": "--seeds 1 steps=2",
     "--sizes 16,64,256,all": "--sizes 4,all --seeds 1 min_steps=2",
+    "bert-no-nsp spanbert electra --corpus": "electra --seeds 1 --body modern-tiny --corpus",
+    "--tokens 8000000": "--tokens 4000",
 }
 
-WRITTEN = ("glue-scores/report.html", "curve/report.html", "for-others/modules.json")
+WRITTEN = ("glue-scores/report.html", "curve/report.html", "for-others/modules.json", "compared/report.html")
 
 
 def blocks(language: str) -> list[str]:
@@ -56,6 +58,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for name in ("pairs", "pairs-test"):
         (folder / f"{name}.tsv").write_text("text\ttext_b\tlabel\n" + "\n".join(pairs) + "\n")
+    (folder / "blimp").mkdir()
+    pair = '{"sentence_good": "the cats sleep .", "sentence_bad": "the cats sleeps .", "UID": "adjunct_island"}\n'
+    (folder / "blimp/adjunct_island.jsonl").write_text(pair)
     (folder / "glue/SST-2").mkdir(parents=True)
     for name in ("train", "dev"):
         rows = [f"a {word} film of {name} {number}\t{number % 2}" for number, word in enumerate(["dull", "fine"] * 4)]

@@ -11,14 +11,15 @@ import published
 from pretune.core.errors import InputError
 from pretune.core.registry import entries, find
 from pretune.evaluate.over_seeds import cut_to, limits
+from pretune.evaluate.suites.suite import Suite, labelled_files, missing, runnable
 from pretune.evaluate.suites.suite import find as find_file
-from pretune.evaluate.suites.suite import labelled_files, missing, runnable
 from pretune.metrics.answers import answer_scores
 from pretune.metrics.intervals import Interval
 from pretune.tasks.task import open_task
 from pretune.text.choices import choices_of
 
-SUITES = {name: find("pretune.evaluate.suites", "suite", name) for name in entries("pretune.evaluate.suites")}
+FOUND = {name: find("pretune.evaluate.suites", "suite", name) for name in entries("pretune.evaluate.suites")}
+SUITES = {name: suite for name, suite in FOUND.items() if isinstance(suite, Suite)}
 PARTS = {part.name: part for suite in SUITES.values() for part in suite.parts}
 
 
