@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from pretune.core.marks import SENTENCE_START, WORD_START
 from pretune.text.sentences import split_sentences
+from pretune.tokenizers.columns import Columns, encode_columns, encode_run, end_to_end
 from pretune.tokenizers.locality import SPACE_SPLITTERS, is_local, looks_around, parts_in
-from pretune.tokenizers.pieces import Columns, end_to_end
 from pretune.tokenizers.tokenizer import Tokenizer
 
 _OTHER_SPACES = "\t\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -133,7 +133,7 @@ class Encoder:
             (running if self._may_run(piece) else alone).append(piece)
         for start in range(0, len(running), RUN_PIECES):
             run = running[start : start + RUN_PIECES]
-            columns = self.tokenizer.encode_run(run) if _PIECES.findall("".join(run)) == run else None
+            columns = encode_run(self.tokenizer, run) if _PIECES.findall("".join(run)) == run else None
             if columns is None:
                 alone += run
             else:
@@ -152,7 +152,7 @@ class Encoder:
     def _encode_alone(self, pieces: list[str]) -> Columns:
         # a line feed inside a document gets no space in front of it: encode it behind a letter and drop the letter
         behind = [self.adds_space and self.cuttable and piece[:1] == "\n" for piece in pieces]
-        columns = self.tokenizer.encode_columns([f"a{p}" if b else p for p, b in zip(pieces, behind, strict=True)])
+        columns = encode_columns(self.tokenizer, [f"a{p}" if b else p for p, b in zip(pieces, behind, strict=True)])
         return columns.without_first_letter(np.array(behind)) if any(behind) else columns
 
     def _joins(self, piece: str) -> bool:

@@ -2,6 +2,7 @@
 
 pieces.py      `Pieces`: ids of one text with word marks, character offsets and word numbers
 tokenizer.py   `Tokenizer`: encode, decode, load, save; wraps a `tokenizers.Tokenizer`
+columns.py     many short texts as pieces end to end, for a corpus
 locality.py    where a long text may be cut so that its parts give the pieces of the whole
 folder.py      a tokenizer's directory, read (also as Hugging Face wrote it) and written
 pipelines.py   the seven kinds: normaliser, pre-tokeniser, decoder and template of each

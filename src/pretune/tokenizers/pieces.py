@@ -1,9 +1,9 @@
-"""Pieces: the ids of one text, with what objectives and tasks must know of each piece; Columns: of many texts.
+"""Pieces: the ids of one text, with what objectives and tasks must know of each piece.
 
-Dimensions: P pieces of a text, N texts, T their pieces end to end.
+Dimensions: P pieces.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,37 +37,6 @@ class Pieces:
         from pretune.core.stream import Span
 
         return Span(self.ids_P[start:end], self.marks_P[start:end])
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """N texts as T pieces end to end: what a corpus keeps of them.
-
-    ids_T: int32. starts_T: whether a word starts with the piece. ends_T: int32, where it ends in its text, in
-    characters. lengths_N: int64, pieces of each text.
-    """
-
-    ids_T: NDArray[np.int32]
-    starts_T: NDArray[np.bool_]
-    ends_T: NDArray[np.int32]
-    lengths_N: NDArray[np.int64]
-
-    def without_first_letter(self, of_N: NDArray[np.bool_]) -> "Columns":
-        """Leaves out the first word of the texts of_N, which is one character there."""
-        texts_T = np.repeat(np.arange(len(of_N)), self.lengths_N)
-        of_T = of_N[texts_T]
-        words_T = np.cumsum(self.starts_T)
-        before_N = np.concatenate([[0], words_T])[np.cumsum(self.lengths_N) - self.lengths_N]
-        kept_T = ~of_T | (words_T - before_N[texts_T] > 1)
-        ends_T = self.ends_T - of_T.astype(np.int32)
-        lengths_N = np.bincount(texts_T[kept_T], minlength=len(of_N)).astype(np.int64)
-        return Columns(self.ids_T[kept_T], self.starts_T[kept_T], ends_T[kept_T], lengths_N)
-
-
-def end_to_end(parts: Sequence[Columns]) -> Columns:
-    """The texts of all parts, one after the other."""
-    columns = zip(*((part.ids_T, part.starts_T, part.ends_T, part.lengths_N) for part in parts), strict=True)
-    return Columns(*(np.concatenate(column) for column in columns))
 
 
 def joined(parts: Iterable[tuple[int, Pieces]]) -> Pieces:

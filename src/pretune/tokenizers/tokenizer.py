@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pretune.core.marks import WORD_START
 from pretune.core.vocab import Vocab
 from pretune.tokenizers.folder import NO_LIMIT, read_folder, special_tokens, write_folder
 from pretune.tokenizers.locality import PART_CHARS, Cutter
-from pretune.tokenizers.pieces import Columns, Pieces, joined
+from pretune.tokenizers.pieces import Pieces, joined
 from pretune.tokenizers.pipelines import BERT_TEMPLATE, Algorithm, Parts, template_processor
 
 _PARTS_AT_ONCE = 8
@@ -208,13 +208,13 @@ class Tokenizer:
             num_held += len(held[-1][1])
         total = num_held
         while batch := [part for _, part in islice(parts, _PARTS_AT_ONCE)]:
-            with _explained(batch):
+            with explained(batch):
                 total += sum(map(len, self.backend.encode_batch_fast(batch, add_special_tokens=False)))
         return joined(held), total
 
     def _encode_part(self, text: str) -> Pieces:
         """`encode` of a text that is not long, at once."""
-        with _explained([text]):
+        with explained([text]):
             return self._pieces(text, self.backend.encode(text, add_special_tokens=False))
 
     @cached_property
@@ -223,46 +223,9 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[Pieces]:
         """`encode` of each text; the library uses all cores."""
-        with _explained(texts):
+        with explained(texts):
             encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         return [self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
-
-    def encode_columns(self, texts: Sequence[str]) -> Columns:
-        """`encode` of many short texts, as columns that lie end to end: without an array for each of them."""
-        encodings, lengths_N, ids_T, starts_T = self._encode_together(texts)
-        ends_T = np.fromiter((end for each in encodings for _, end in each.offsets), np.int32, len(ids_T))
-        return Columns(ids_T, starts_T, ends_T, lengths_N)
-
-    def encode_run(self, texts: Sequence[str]) -> Columns | None:
-        """`encode_columns` of texts that are encoded as one, behind a letter, which is ten times as fast for words.
-
-        The caller knows that the tokenizer is local at every place where one text ends and the next begins
-        (`locality.py`). None where a piece lies over such a place, or at none.
-        """
-        encodings, _, ids_T, starts_T = self._encode_together(["a" + "".join(texts)])
-        places_T2 = np.array(encodings[0].offsets, np.int32).reshape(-1, 2)
-        ends_N = 1 + np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
-        kept = places_T2[:, 1] > 1  # the letter's pieces end at 1
-        ids_T, starts_T, places_T2 = ids_T[kept], starts_T[kept], places_T2[kept]
-        texts_T = np.searchsorted(ends_N, places_T2[:, 1])
-        begin_T = np.concatenate([[1], ends_N])[texts_T]
-        if (places_T2[:, 0] < begin_T).any() or (places_T2[:, 0] >= places_T2[:, 1]).any():
-            return None
-        lengths_N = np.bincount(texts_T, minlength=len(texts)).astype(np.int64)
-        starts_T[(np.cumsum(lengths_N) - lengths_N)[lengths_N > 0]] = True
-        return Columns(ids_T, starts_T, (places_T2[:, 1] - begin_T).astype(np.int32), lengths_N)
-
-    def _encode_together(
-        self, texts: Sequence[str]
-    ) -> tuple[list[Encoding], NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
-        """What the library gives, and of it lengths_N, ids_T and starts_T."""
-        with _explained(texts):
-            encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
-        lengths_N = np.fromiter(map(len, encodings), np.int64, len(encodings))
-        ids_T = np.fromiter(chain.from_iterable(each.ids for each in encodings), np.int32, int(lengths_N.sum()))
-        starts_T = self.word_starts(ids_T, list(chain.from_iterable(each.word_ids for each in encodings)))
-        starts_T[(np.cumsum(lengths_N) - lengths_N)[lengths_N > 0]] = True
-        return encodings, lengths_N, ids_T, starts_T
 
     def word_starts(self, ids_P: NDArray[Any], word_ids: Sequence[int | None]) -> NDArray[np.bool_]:
         """True [P] where a word starts, of what the library gave for a text."""
@@ -294,7 +257,7 @@ class Tokenizer:
         if not words:
             return _no_pieces()
         spaced = [word if not self._needs_space(n, word) else f" {word}" for n, word in enumerate(words)]
-        with _explained(words):
+        with explained(words):
             encoding = self.backend.encode(spaced, is_pretokenized=True, add_special_tokens=False)
         ids, offsets = list(encoding.ids), []
         words_of = [int(number or 0) for number in encoding.word_ids]
@@ -346,7 +309,7 @@ class Tokenizer:
 
 
 @contextmanager
-def _explained(texts: Iterable[str]) -> Iterator[None]:
+def explained(texts: Iterable[str]) -> Iterator[None]:
     """The library's error for half a surrogate pair is a TypeError about types; this names the text."""
     try:
         yield
