@@ -19,7 +19,10 @@ from typing import Any
 HERE = Path(__file__).parent
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 KILLED = -signal.SIGKILL
-TIMES = {"seconds", "tokens_per_second", "examples_per_second", "training_seconds", "mfu", "energy_kwh", "co2_kg"}
+TIMES = {"seconds", "tokens_per_second", "examples_per_second", "training_seconds", "mfu", "energy_kwh", "co2_kg"} | {
+    "peak_memory_bytes",
+    "disk_bytes",
+}
 """Fields that measure the machine."""
 
 

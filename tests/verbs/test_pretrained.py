@@ -27,6 +27,8 @@ def test_face():
         "finetune",
         "evaluate",
         "suite",
+        "compare",
+        "plan",
         "curve",
         "export",
         "quickstart",
