@@ -38,14 +38,16 @@ def randomise(module, seed=0):
 
 
 def examples(template, heads=("lm",), lengths=LENGTHS):
-    """Singles and pairs of unequal lengths; heads of `EVERY_ROW` read every row, the others the first."""
+    """Singles and pairs of unequal lengths; heads of `EVERY_ROW` read every row, the others the template's summary row,
+    the first or the last."""
     rng = np.random.default_rng(5)
     found = []
     for first, second in lengths:
         texts = [first] if second is None else [first, second]
         spans = [Span(rng.integers(5, VOCAB, n).astype(np.int32), np.full(n, WORD_START, np.uint8)) for n in texts]
         example = assemble(Segments(spans), template)
-        rows = {head: np.arange(example.num_tokens) if head in EVERY_ROW else np.zeros(1, int) for head in heads}
+        summary = np.array([0 if template.summary == 0 else example.num_tokens - 1])
+        rows = {head: np.arange(example.num_tokens) if head in EVERY_ROW else summary for head in heads}
         found.append(Example(example.source, predict={head: Targets(at_MK=at[:, None]) for head, at in rows.items()}))
     return found
 
@@ -66,7 +68,8 @@ def padded(batch_examples, pad=0):
 
 def reference_run(reference, batch_examples):
     inputs = padded(batch_examples, reference.config.pad_token_id or 0)
-    if "token_type_ids" not in inspect.signature(reference.forward).parameters:
+    takes_types = "token_type_ids" in inspect.signature(reference.forward).parameters
+    if not takes_types or "gpt" in reference.config.model_type:  # which adds the vectors of tokens with these ids
         del inputs["token_type_ids"]
     if type(reference).__name__.endswith("MultipleChoice"):  # three choices for each of two questions
         inputs = {name: value.unflatten(0, (-1, 3)) for name, value in inputs.items()}

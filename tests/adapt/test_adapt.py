@@ -15,7 +15,7 @@ from pretune.core.stream import Batch, Targets, bidirectional
 from pretune.families.family import open_family
 from pretune.nn.model import Model
 
-SIZE = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 64}
+SIZE = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 128}
 
 
 @pytest.fixture(params=sorted(entries("pretune.families")))

@@ -13,9 +13,18 @@ from pretune.nn.model import Model
 from pretune.objectives.replaced_token import replaced_token
 
 KNOWS_A_MAP = ("albert", "electra")
+DECODERS = ("gpt", "gpt2")
 
 
-@pytest.mark.parametrize("name", entries("pretune.families"))
+@pytest.mark.parametrize("name", DECODERS)
+def test_decoders_are_no_generators(name):
+    family = open_family(name)
+    body = family.build(family.config("tiny", 60))
+    with pytest.raises(InputError, match=f"{name} has no language model over mapped embeddings.*causal_lm"):
+        replaced_token().heads(body)
+
+
+@pytest.mark.parametrize("name", [name for name in entries("pretune.families") if name not in DECODERS])
 def test_a_generator_is_read_again(name):
     family = open_family(name)
     body = family.build(family.config("tiny", 60))

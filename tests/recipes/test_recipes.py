@@ -93,6 +93,8 @@ def test_a_derived_recipe_names_what_differs_and_has_the_rest():
         ("roberta", add(full_sentences(), mlm())),
         ("spanbert", span_boundary()),
         ("albert", add(sentence_order(), mlm(ngram=3))),
+        ("gpt", causal_lm()),
+        ("gpt2", causal_lm()),
         ("modern", mlm(masking_rate=0.2)),
     ],
 )
@@ -152,6 +154,6 @@ def test_every_recipe_trains_and_its_model_goes_on(world, tmp_path, monkeypatch,
     assert done.status == 0, done.err
     hf = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
     assert family_of(hf).name == recipe.family
-    assert bool(hf.get("is_decoder")) == (recipe.objective == "causal_lm")
+    assert family_of(hf).read_config(hf).attention.causal == (recipe.objective == "causal_lm")
     again = world.command("embed", "--model", tmp_path / "run" / "model", stdin="a text\n").lines
     assert len(again[0]) == 128

@@ -15,7 +15,8 @@ from pretune.nn.model import Model
 
 def frozen(model: Model) -> Model:
     """Freezes the body, and with it the token embeddings that a decoder may be tied to; heads train, and with them a
-    pooler, which only heads read though BERT keeps it in the body, and a layer that was put on top of the body. The model itself is changed and returned."""
+    pooler, which only heads read though BERT keeps it in the body, and a layer that was put on top of the body. The
+    model itself is changed and returned."""
     model.requires_grad_(True)
     model.body.requires_grad_(False)
     for part in ("pooler", "top"):

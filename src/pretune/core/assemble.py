@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pretune.core.errors import InputError
 from pretune.core.marks import SPECIAL
 from pretune.core.stream import Array, Example, Segments, Stream, Targets, bidirectional
 
@@ -21,7 +22,7 @@ class Template:
 
     single, pair: parts in order, a span's index or a special token's name in `special_ids`.
     segments_single, segments_pair: the segment id of each part; all 0 for families without segments.
-    summary: index of the part whose row stands for the whole ([CLS]); -1: the last ([SEP]).
+    summary: index of the part whose row stands for the whole ([CLS]); -1: the last row ([SEP], or a text's last token).
     first_position: the first token's. (RoBERTa's offset is its body's: `nn.config.Learned`.)
     """
 
@@ -56,16 +57,16 @@ def assemble(segments: Segments, template: Template, origin: int | None = None) 
     """An Example with special tokens, segment ids and marks; each label becomes a target at the summary row.
 
     Special tokens are marked SPECIAL. Nothing is cut here: `arrange` and `featurize` cut.
+    Raises InputError for empty texts of a family without special tokens: there would be nothing to read.
     """
     num_spans = len(segments.spans)
     segment_of = template.segments_single if num_spans == 1 else template.segments_pair
     ids: list[Array] = []
     marks: list[Array] = []
     parts: list[Array] = []
-    summary_row = 0
-    summary = template.summary % len(template.parts(num_spans))
+    summary_row = -1
     for index, part in enumerate(template.parts(num_spans)):
-        if index == summary:
+        if index == template.summary:
             summary_row = sum(len(block) for block in ids)
         if isinstance(part, str):
             ids.append(np.array([template.special_ids[part]], np.int64))
@@ -74,13 +75,16 @@ def assemble(segments: Segments, template: Template, origin: int | None = None) 
             ids.append(np.asarray(segments.spans[part].ids_P, np.int64))
             marks.append(np.asarray(segments.spans[part].marks_P, np.uint8))
         parts.append(np.full(len(ids[-1]), segment_of[index], np.int64))
+    ids_T = np.concatenate(ids)
+    if not len(ids_T):
+        raise InputError("a text has no piece, and this family puts no token around it: there is nothing to read")
     stream: Stream = bidirectional(
-        np.concatenate(ids),
+        ids_T,
         marks_T=np.concatenate(marks),
         segment_ids_T=np.concatenate(parts),
         first_position=template.first_position,
     )
-    predict = {head: label_at(summary_row, label) for head, label in segments.labels.items()}
+    predict = {head: label_at(summary_row % len(ids_T), label) for head, label in segments.labels.items()}
     return Example(source=stream, predict=predict, origin_E=None if origin is None else np.array([origin]))
 
 

@@ -8,7 +8,9 @@ log-likelihood  log P(piece | those before it), summed up: of a causal model, wh
 replaced-token  log P(not replaced), summed up over the pieces of the sentence as it is: of a discriminator (Clark et
                 al. 2020), which has no distribution over pieces. It is our choice and no likelihood.
 
-Special tokens of the template are read and not scored. [UNK] in a sentence is scored like any piece and counted, for
+Special tokens of the template are read and not scored. A family without any (GPT) reads the tokenizer's bos token
+before the sentence, if it has one (GPT-2's <|endoftext|>); else the first piece, before which nothing stands, is read
+and not scored. [UNK] in a sentence is scored like any piece and counted, for
 objectives never predict it, and what a model says of it means little. Nothing is divided by the length.
 
 All masked copies of many sentences lie in one packed batch, cut by tokens, and logits exist at the masked rows alone.
@@ -18,7 +20,7 @@ Dimensions: N sentences, P pieces of a sentence, L tokens of it with those of th
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -95,7 +97,7 @@ def sentence_scores(
     progress: called with (parts of the work done, all of them). Raises InputError, which names the sentence, for one
     without a piece and for one that is longer than the model takes.
     """
-    texts = [_Text.of(bundle, sentence) for sentence in sentences]
+    texts = [_Text.of(bundle, sentence, scoring) for sentence in sentences]
     first: dict[bytes, int] = {}
     same_N = [first.setdefault(text.example.source.ids_T.tobytes(), number) for number, text in enumerate(texts)]
     jobs = [job for number in first.values() for job in _jobs(number, texts[number], scoring, tokens_per_batch)]
@@ -123,16 +125,26 @@ class _Text:
     num_unknown: int
 
     @classmethod
-    def of(cls, bundle: Bundle, sentence: str) -> "_Text":
-        pieces = bundle.tokenizer.encode(sentence)
-        example = assemble(Segments([pieces.span()]), bundle.template)
+    def of(cls, bundle: Bundle, sentence: str, scoring: Scoring) -> "_Text":
+        pieces, template = bundle.tokenizer.encode(sentence), bundle.template
         if not len(pieces):
             raise InputError(f"{sentence!r:.80} has no piece in this tokenizer: there is nothing to score")
+        begins_bare = scoring == "log-likelihood" and not isinstance(template.single[0], str)
+        if begins_bare and "bos" in template.special_ids:
+            template = replace(
+                template, single=("bos", *template.single), segments_single=(0, *template.segments_single)
+            )
+        example = assemble(Segments([pieces.span()]), template)
         if example.num_tokens > bundle.max_length:
             told = f"has {example.num_tokens} tokens and {bundle.folder} takes {bundle.max_length}"
             raise InputError(f"{sentence!r:.80} {told}: score shorter sentences, or another model")
         num_unknown = int((pieces.ids_P == bundle.tokenizer.vocab.unk_id).sum())
-        return cls(example, np.flatnonzero(~(example.source.marks_T & SPECIAL).astype(np.bool_)), num_unknown)
+        rows_P = np.flatnonzero(~(example.source.marks_T & SPECIAL).astype(np.bool_))
+        if scoring == "log-likelihood" and rows_P[0] == 0:
+            rows_P = rows_P[1:]
+            if not len(rows_P):
+                raise InputError(f"{sentence!r:.80} is one piece, and nothing stands before it: it cannot be scored")
+        return cls(example, rows_P, num_unknown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +176,6 @@ def _asked(example: Example, rows_M: Ints, scoring: Scoring, bundle: Bundle) -> 
     gold_M = example.source.ids_T[rows_M]
     if scoring == "replaced-token":
         return Example(example.source, predict={DISCRIMINATOR: Targets(rows_M[:, None], gold_M)})
-    assert rows_M[0] > 0, "a template without a token before the text"
     return Example(example.source, predict={LM: Targets(rows_M[:, None] - 1, gold_M)})
 
 

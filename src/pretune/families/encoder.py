@@ -55,6 +55,8 @@ class Encoder(ABC):
     refused: Mapping[str, tuple[Any, ...]]
     kept: Mapping[str, Any]
     """Keys of config.json that change no numbers here and are carried along, with what a fresh model has."""
+    reads_at_end = False
+    """Whether transformers reads a whole text at its last row, as a causal body needs it."""
 
     @abstractmethod
     def base(self, vocab_size: int) -> TransformerConfig:
@@ -264,7 +266,8 @@ class Encoder(ABC):
         specs: one for each head with labels. Raises InputError for a model the family's files cannot express.
         """
         by_kind = _specs_of(model, specs)
-        causal = model.body.config.attention.causal  # reads a whole text at its end, transformers at its beginning
+        # a causal body reads a whole text at its end, transformers, but for decoders, at its beginning
+        causal = model.body.config.attention.causal and not self.reads_at_end
         top = model.body.config.top is not None  # which transformers would leave out
         class_name, native = files.choose_class(
             self.layout,

@@ -19,8 +19,8 @@ GENERIC_HEADS = ("classifier.",)
 """Where transformers' classes keep heads of many kinds, some of which we do not read."""
 RENAMED = ((".gamma", ".weight"), (".beta", ".bias"))
 """Norms as TensorFlow, and so the oldest converted files, name them."""
-IGNORED = (".position_ids", ".token_type_ids", ".inv_freq")
-"""Buffers that old files hold: counters and tables that follow from the config."""
+IGNORED = (".position_ids", ".token_type_ids", ".inv_freq", ".attn.bias", ".attn.masked_bias")
+"""Buffers that old files hold: counters, tables and masks (GPT's attn.bias) that follow from the config."""
 
 
 @dataclass(frozen=True)

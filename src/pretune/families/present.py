@@ -52,7 +52,8 @@ def heads_in(
     there = [kind for kind in kinds if kind in PRETRAINING or _output_map(layout, kind) in file]
     specs = [_spec(layout, kind, hf, file) for kind in there]
     own = [kind for kind in KINDS if any(name.startswith(f"{OWN}{kind}.") for name in file)]
-    own += [kind for kind in WITHOUT_WEIGHTS if kind in told_heads(hf) and kind not in own]
+    weightless = [*WITHOUT_WEIGHTS, *(kind for kind, parts in layout.heads.items() if not files.raw_names(parts))]
+    own += [kind for kind in weightless if kind in told_heads(hf) and kind not in (*own, *there)]
     return [Present(complete(spec, head_settings)) for spec in specs] + [
         Present(_own_spec(kind, hf), True) for kind in own
     ]
@@ -133,8 +134,9 @@ def _refuse_other_heads(
 
 
 def _output_map(layout: Layout, kind: Kind) -> str:
-    """The file's name of the weight of a head's last map."""
-    return layout.heads[kind][-1].rules[0].theirs[0]
+    """The file's name of the weight of a head's last map; "" of one that is all the body's (GPT's language model)."""
+    rules = layout.heads[kind][-1].rules
+    return rules[0].theirs[0] if rules else ""
 
 
 def _unread_class(layout: Layout, architectures: Sequence[str]) -> InputError:

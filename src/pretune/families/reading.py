@@ -64,6 +64,7 @@ def check_sizes(layout: Layout, body: nn.Module, file: Mapping[str, Tensor]) -> 
             raise InputError(f"the weights lack {_listed(lacking)}")
         shape, parts = tensors[rule.ours].shape, [file[name].shape for name in rule.theirs]
         expected = [shape[0] // len(parts), *shape[1:]]
+        expected = expected[::-1] if rule.is_transposed else expected
         for name, part in zip(rule.theirs, parts, strict=True):
             if list(part) != expected:
                 raise _other_shape(name, part, expected)

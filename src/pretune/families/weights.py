@@ -20,6 +20,7 @@ from pretune.core.errors import InputError
 class Rule:
     """`ours` equals `theirs`, stacked along dimension 0 where there are several.
 
+    is_transposed: the file has it as [in, out], as GPT's linear maps are (transformers' Conv1D); alone, not stacked.
     copies: further names under which a file may repeat the tensor (weights that are tied there). They are not written;
     where a file has one it must be equal, for we tie it.
     """
@@ -27,6 +28,7 @@ class Rule:
     ours: str
     theirs: tuple[str, ...]
     copies: tuple[str, ...] = ()
+    is_transposed: bool = False
 
 
 def same(ours: str, theirs: str, *copies: str) -> list[Rule]:
@@ -43,6 +45,15 @@ def module(ours: str, *theirs: str) -> list[Rule]:
     return [Rule(f"{ours}.{part}", tuple(f"{name}.{part}" for name in theirs)) for part in ("weight", "bias")]
 
 
+def transposed(ours: str, theirs: str) -> list[Rule]:
+    """The weight and the bias of a linear layer that the file keeps as transformers' Conv1D does: [in, out].
+
+    >>> [rule.is_transposed for rule in transposed("output", "c_proj")]
+    [True, False]
+    """
+    return [Rule(f"{ours}.weight", (f"{theirs}.weight",), is_transposed=True), *same(f"{ours}.bias", f"{theirs}.bias")]
+
+
 def expand(rules: Iterable[Rule], num_layers: int, known: Iterable[str]) -> list[Rule]:
     """Rules for the tensors of one model: `{n}` filled in, and only those whose `ours` is in `known`."""
     names, found = set(known), []
@@ -52,6 +63,7 @@ def expand(rules: Iterable[Rule], num_layers: int, known: Iterable[str]) -> list
                 rule.ours.replace("{n}", str(layer)),
                 tuple(name.replace("{n}", str(layer)) for name in rule.theirs),
                 tuple(name.replace("{n}", str(layer)) for name in rule.copies),
+                rule.is_transposed,
             )
             if filled.ours in names:
                 found.append(filled)
@@ -62,7 +74,8 @@ def to_theirs(rules: Sequence[Rule], state: Mapping[str, Tensor]) -> dict[str, T
     """The file's tensors from ours: fp32, on the CPU, contiguous, no two sharing memory. `rules` are expanded."""
     file: dict[str, Tensor] = {}
     for rule in rules:
-        tensor = state[rule.ours].detach().to("cpu", torch.float32).contiguous()
+        tensor = state[rule.ours].detach().to("cpu", torch.float32)
+        tensor = (tensor.t() if rule.is_transposed else tensor).contiguous()
         parts = [part.clone() for part in tensor.chunk(len(rule.theirs))] if len(rule.theirs) > 1 else [tensor]
         file |= zip(rule.theirs, parts, strict=True)
     return file
@@ -82,7 +95,8 @@ def to_ours(rules: Sequence[Rule], file: Mapping[str, Tensor]) -> dict[str, Tens
         if lacking:
             raise InputError(f"the weights lack {', '.join(lacking)}")
         parts = [file[name] for name in rule.theirs]
-        state[rule.ours] = parts[0] if len(parts) == 1 else torch.cat(parts)
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+        state[rule.ours] = whole.t() if rule.is_transposed and whole.ndim == 2 else whole
         for copy in rule.copies:
             if copy in file and not _equal(file[copy], state[rule.ours]):
                 raise InputError(f"{copy} differs from {rule.theirs[0]}, to which it should be tied: not supported")

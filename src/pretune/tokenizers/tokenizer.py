@@ -78,11 +78,12 @@ class Tokenizer:
         token_type_ids: whether `AutoTokenizer` hands them to the model by itself (a model without segments refuses
         them); None: if the template gives the second text another type.
         template: around one text and two, of the model that the tokenizer goes with: written where a pair has another
-        number of special tokens here (RoBERTa's has two between the texts), so that `AutoTokenizer` joins texts as the
-        model does.
+        number of special tokens here (RoBERTa's has two between the texts, GPT's none), so that `AutoTokenizer` joins
+        texts as the model does.
         """
         num_special = sum(isinstance(part, str) for part, _ in template[1]) if template else 0
-        if template is not None and self._num_joining not in (0, num_special):
+        is_other = self._num_joining != num_special and (self._num_joining > 0 or self._joins_bare)
+        if template is not None and is_other:
             self._with(template).save(folder, model_max_length=model_max_length, token_type_ids=token_type_ids)
             return
         segments = '"type_id":1' in json.dumps(self._json["post_processor"], separators=(",", ":"))
@@ -133,6 +134,12 @@ class Tokenizer:
         """How many special tokens the library puts around and between two texts."""
         return self.backend.num_special_tokens_to_add(True)
 
+    @property
+    def _joins_bare(self) -> bool:
+        """Whether it has [CLS] and [SEP] and a template without them, as GPT's files have."""
+        kind = (self._json["post_processor"] or {}).get("type")
+        return kind == "TemplateProcessing" and self._num_joining == 0 and {"cls", "sep"} <= self.special_tokens.keys()
+
     def _with(self, template: tuple[Parts, Parts]) -> "Tokenizer":
         """A copy whose files join texts as the template says."""
         copy = _unpickle(self._text, self.special_tokens, self.model_max_length)
@@ -141,9 +148,9 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of the text of tokenizer.json, hexadecimal, with BERT's template in the place of RoBERTa's: a model's
-        directory has the model's, and the pieces are the same."""
-        if self._num_joining == 4:
+        """sha256 of the text of tokenizer.json, hexadecimal, with BERT's template in the place of RoBERTa's and of
+        GPT's: a model's directory has the model's, and the pieces are the same."""
+        if self._num_joining == 4 or self._joins_bare:
             return self._with(BERT_TEMPLATE).fingerprint
         return hashlib.sha256(self._text.encode("utf-8")).hexdigest()
 
