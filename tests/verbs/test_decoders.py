@@ -113,6 +113,16 @@ def test_a_finetuned_classifier_says_the_same_in_transformers(trained, world, fa
     assert_same(folder, TEXTS[::3], "AutoModelForSequenceClassification", "sequence")
 
 
+def test_a_value_is_trained_on_its_own_scale(trained, world, tmp_path):
+    """The head has no bias, into which the mean could be folded for transformers."""
+    files = [word for part in ("train", "valid") for word in (f"--{part}", world.file("regress", part))]
+    words = ["finetune", "regress", "--model", trained["gpt2"], *files, "--out", tmp_path / "run", "epochs=1"]
+    refused = world.command(*words, "max_length=64")
+    assert refused.status == 2 and "no bias to fold the values' mean into: train it on task.scale=raw" in refused.err
+    done = world.command(*words, "max_length=64", "task.scale=raw")
+    assert done.status == 0, done.err
+
+
 @pytest.mark.parametrize("family", NAMES)
 def test_the_likelihood_is_that_of_transformers(hub, family):
     """From the token that begins a text for these tokenizers on."""

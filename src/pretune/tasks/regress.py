@@ -132,6 +132,14 @@ class regress(WholeTexts):
         values["tfidf"] = linear_values([_texts(record) for record in train], gold, [_texts(record) for record in test])
         return {name: [{"value": value} for value in column] for name, column in values.items()}
 
+    def suit(self, model: Any) -> Self:
+        """InputError for a scale that could not be folded into the head in the end: GPT's have no bias."""
+        if (self.mean, self.spread) != (0.0, 1.0) and model.heads[self.head].classifier.bias is None:
+            raise InputError(
+                "the head of this family has no bias to fold the values' mean into: train it on task.scale=raw"
+            )
+        return super().suit(model)
+
     def take_up(self, model: Any) -> None:
         """From now on the head gives values on the trained scale. The predictions stay the same."""
         last = self._last(model)
