@@ -9,8 +9,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 quickstart: $(VENV)/installed
 	$(BIN)/pretune quickstart --out quickstart
 
+# Two processes, a thread each: torch's threads of several processes on few cores hold each other up.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -34,8 +34,9 @@ class Rule:
 def same(ours: str, theirs: str, *copies: str) -> list[Rule]:
     """One tensor under two names.
 
-    >>> same("decoder.bias", "cls.predictions.bias")
-    [Rule(ours='decoder.bias', theirs=('cls.predictions.bias',), copies=())]
+    >>> (rule,) = same("decoder.bias", "cls.predictions.bias")
+    >>> rule.ours, rule.theirs
+    ('decoder.bias', ('cls.predictions.bias',))
     """
     return [Rule(ours, (theirs,), copies)]
 
