@@ -78,7 +78,8 @@ def test_time_is_within_15_per_cent(world, tmp_path):
     run = world.start(
         "pretrain", "bert-tiny", "--corpus", world.corpus, "--out", tmp_path / "run", *words, "--threads", 1
     )
-    assert run.wait() == 0
+    _, err = run.communicate()
+    assert run.returncode == 0, err
     seconds = json.loads((tmp_path / "run" / "metrics.json").read_text())["plan"]["seconds"]
     assert seconds["happened"] == pytest.approx(seconds["planned"], rel=0.15)
 
