@@ -10,6 +10,7 @@ import pytest
 import published
 from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
+from pretune.train.signals import Stopped
 from pretune.verbs import compare as verb
 from pretune.verbs import compare_scores
 from pretune.verbs.compare import compare
@@ -267,6 +268,19 @@ def test_a_row_that_diverges_is_named_and_the_others_go_on(world, tmp_path, monk
     found = table(tmp_path / "out")
     assert [row["row"] for row in found["rows"]] == ["modern"] and list(found["failed"]) == ["bert-ltr"]
     assert "bert-ltr failed and is left out" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_signal_stops_the_whole_comparison(world, tmp_path, monkeypatch):
+    begun = []
+
+    def stopped(recipe, *, settings, **named):
+        begun.append(settings["objective"]["name"])
+        raise Stopped("SIGTERM", "after step 3")
+
+    monkeypatch.setattr(verb, "pretrain", stopped)
+    one = ["--seeds", 2, "--tokens", 300, "--body", "modern-tiny", "--corpus", world.corpus, "--out", tmp_path / "out"]
+    result = world.command("compare", "bert-ltr", "modern", *SMALL, *one)
+    assert result.status == 1 and "stopped by SIGTERM after step 3" in result.err and begun == ["causal_lm"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pretune.core.lock import NAME as LOCK
 from pretune.core.lock import claimed
 from pretune.corpus.store import Corpus
 from pretune.evaluate.comparison import Entry
+from pretune.train.signals import Stopped
 from pretune.verbs import records
 from pretune.verbs.compare_guess import replaced_share
 from pretune.verbs.compare_plan import Budget, Plan, make_plan
@@ -155,6 +156,8 @@ def _run(asked: Request, plans: Sequence[Plan]) -> Failed:
             finetune = merge(plan.row.finetune, asked.finetune)
             for one in asked.suites:
                 run_suite(one, run / "model", asked.scores(plan, seed, one), seed, finetune, asked.threads)
+        except Stopped:  # whoever stops a run by a signal means the whole comparison
+            raise
         except RunError as error:
             failed[plan.row.name] = f"seed {seed}: {error}"
             say(f"{plan.row.name}, seed {seed} failed: {error}")
