@@ -39,3 +39,14 @@ DiskFull = Annotated[
     typer.Option("--on-disk-full", help="stop: end the run, saying what is safe. wait: until there is room."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads torch may use; default: all.")]
+
+
+def recipe_or_setting(recipe: str | None, settings: list[str] | None) -> tuple[str | None, list[str]]:
+    """The recipe and the settings: where the recipe is left out, the first KEY=VALUE stands in its place.
+
+    >>> recipe_or_setting("steps=3", ["seed=1"])
+    (None, ['steps=3', 'seed=1'])
+    """
+    if recipe is not None and "=" in recipe:
+        return None, [recipe, *(settings or [])]
+    return recipe, list(settings or [])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import AllowPickle, Assignments, Config, Json, Threads
+from pretune.cli.options import AllowPickle, Assignments, Config, Json, Threads, recipe_or_setting
 from pretune.cli.output import emit
 
 
@@ -36,10 +36,7 @@ def plan(
     """Predicts memory, time, disk, energy and price of `pretrain` with the same words, from 20 steps of it."""
     from pretune.verbs.plan import plan as run
 
-    assignments = list(settings or [])
-    if recipe is not None and "=" in recipe:
-        assignments.insert(0, recipe)
-        recipe = None
+    recipe, assignments = recipe_or_setting(recipe, settings)
     result = run(
         recipe,
         corpus=corpus,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pretune.cli.options import AllowPickle, Assignments, Config, DiskFull, Json, Out, Threads
+from pretune.cli.options import AllowPickle, Assignments, Config, DiskFull, Json, Out, Threads, recipe_or_setting
 from pretune.cli.output import emit
 from pretune.cli.torchrun import warn_of_restarts
 
@@ -35,10 +35,7 @@ def pretrain(
     from pretune.verbs.pretrain import pretrain as run
 
     warn_of_restarts()
-    assignments = list(settings or [])
-    if recipe is not None and "=" in recipe:
-        assignments.insert(0, recipe)
-        recipe = None
+    recipe, assignments = recipe_or_setting(recipe, settings)
     result = run(
         recipe,
         corpus=corpus,
