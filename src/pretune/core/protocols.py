@@ -18,6 +18,7 @@ class Context:
     """What an objective is told: the vocabulary, the longest sequence (special tokens included), its own generator,
     how many special tokens the template adds to one span and to two, and the share of the run that is done (0 to 1).
 
+    start_id: what a decoder's input begins with; None for a body without a decoder beside its encoder.
     place: (seed, epoch, sample), what `rng` was derived from; objectives whose draws repeat need it (`mlm(copies=10)`).
     """
 
@@ -27,6 +28,7 @@ class Context:
     num_special: tuple[int, int] = (2, 3)
     progress: float = 0.0
     place: tuple[int, int, int] | None = None
+    start_id: int | None = None
 
 
 class TokenStore(Protocol):

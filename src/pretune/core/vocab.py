@@ -14,7 +14,9 @@ class Vocab:
     """Size, special ids and unigram frequencies of a vocabulary of V ids.
 
     size: V. A `*_id` is None where the tokenizer has no such token.
-    is_special_V: bool; True for ids an objective must neither predict nor draw: [PAD], [CLS], [SEP], [MASK], [UNK].
+    is_special_V: bool; True for ids an objective must neither predict nor draw: [PAD], [CLS], [SEP], [MASK], [UNK],
+    begin and end of a text, sentinels. sentinel_ids: what marks spans that were taken out, in the order of their use
+    (T5's <extra_id_0>, <extra_id_1> ...).
     unigram_V: float64, sums to 1, relative frequency of each id in the corpus; None where no corpus is known.
     """
 
@@ -25,6 +27,9 @@ class Vocab:
     cls_id: int | None = None
     sep_id: int | None = None
     mask_id: int | None = None
+    bos_id: int | None = None
+    eos_id: int | None = None
+    sentinel_ids: tuple[int, ...] = ()
     unigram_V: NDArray[np.float64] | None = None
 
     @cached_property

@@ -5,7 +5,7 @@ pre-norm, rotary and gated. A choice that needs numbers carries them (`Rotary(ba
 silently; what still can is refused when the config is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pretune.core.errors import InputError
@@ -28,9 +28,13 @@ class Learned:
 
 @dataclass(frozen=True)
 class Sinusoidal:
-    """Fixed sines and cosines added to the token's vector (Vaswani et al. 2017, section 3.5)."""
+    """Fixed sines and cosines added to the token's vector (Vaswani et al. 2017, section 3.5).
+
+    interleaved: sines and cosines in turn, as the paper has them; else all sines, then all cosines (tensor2tensor).
+    """
 
     max_positions: int
+    interleaved: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,21 @@ class Rotary:
 
 
 @dataclass(frozen=True)
+class RelativeBuckets:
+    """A learned score of each head for the distance of key and query, in buckets that grow wider (Raffel et al. 2020,
+    section 2.1): half of the buckets for single distances, half spaced in logarithms up to `max_distance`. All layers
+    share them; cross-attention has none. Bidirectional attention keeps half of the buckets for keys that follow."""
+
+    num_buckets: int = 32
+    max_distance: int = 128
+
+
+@dataclass(frozen=True)
 class NoPosition:
     """The order of tokens is not told."""
 
 
-Position = Learned | Sinusoidal | Rotary | NoPosition
+Position = Learned | Sinusoidal | Rotary | RelativeBuckets | NoPosition
 
 
 @dataclass(frozen=True)
@@ -64,12 +78,13 @@ class Norm:
 @dataclass(frozen=True)
 class FeedForward:
     """Two linear maps with an activation between, or gated: activation(a) * b (Shazeer 2020), with a and b of
-    `intermediate_size` each."""
+    `intermediate_size` each. dropout: of what the activation gives, in training."""
 
     intermediate_size: int
     activation: Activation = "gelu"
     gated: bool = False
     bias: bool = True
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,11 @@ class Attention:
     bias: in the four linear maps. qk_norm: the config's norm over each head's queries and keys, before rotation.
     windows: a half-width in positions for each layer (a query sees keys at most so far away), None for a global one.
     causal: a token sees itself and what stands before it, whatever the stream says (Devlin et al. 2019, section 5.1,
-    "LTR"; is_decoder in BERT's files).
+    "LTR"; is_decoder in BERT's files). prefix: the body was trained to go on after a text that it sees as a whole
+    (Raffel et al. 2020, section 3.2.1, "prefix LM"): it may generate; what is seen, the stream says.
+    num_key_value_heads: keys and values of so many heads, each shared by consecutive heads of queries (Ainslie et al.
+    2023, grouped queries); None: as many as there are heads. head_size: None: hidden_size / num_heads.
+    scaled: scores are divided by the root of head_size; T5 does not.
     """
 
     num_heads: int
@@ -88,6 +107,10 @@ class Attention:
     dropout: float = 0.0
     windows: tuple[int | None, ...] | None = None
     causal: bool = False
+    prefix: bool = False
+    num_key_value_heads: int | None = None
+    head_size: int | None = None
+    scaled: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,11 +144,23 @@ class HeadTransform:
 
 @dataclass(frozen=True)
 class LMHead:
-    """The output over the vocabulary. transform: None for none. tied: the matrix is the token embedding's."""
+    """The output over the vocabulary. transform: None for none. tied: the matrix is the token embedding's.
+    scaled: rows are divided by the root of hidden_size before it (T5)."""
 
     transform: HeadTransform | None = None
     bias: bool = True
     tied: bool = True
+    scaled: bool = False
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A decoder beside an encoder, of the same width and choices but for these numbers. Each of its layers reads its
+    own sequence from left to right and then all rows of the encoder's output (Vaswani et al. 2017, section 3.1)."""
+
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
 
 
 @dataclass(frozen=True)
@@ -145,6 +180,8 @@ class TransformerConfig:
     ALBERT); None: they have hidden_size, and there is no map. num_groups: so many blocks for all layers, each shared by
     a group of consecutive ones (Lan et al. 2020, section 3.1); None: each layer has its own.
     top: what stands between the last layer and the heads; None for nothing.
+    decoder: of an encoder-decoder, whose encoder is what the other fields say; None: there is one stream only.
+    scaled_embedding: token vectors times the root of hidden_size (Vaswani et al. 2017, section 3.4).
     embedding_dropout: of the embeddings; hidden_dropout: of what attention and feed-forward add to the residual.
     Raises InputError for numbers that do not fit together.
     """
@@ -167,22 +204,23 @@ class TransformerConfig:
     embedding_size: int | None = None
     num_groups: int | None = None
     top: BiLSTM | None = None
+    decoder: Decoder | None = None
+    scaled_embedding: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "hidden_size", "num_layers", "embedding_size", "num_groups"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise InputError(f"{name} is {value}: it must be at least 1")
-        heads, windows = self.attention.num_heads, self.attention.windows
-        if heads < 1 or self.hidden_size % heads:
-            raise InputError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {heads}")
-        if isinstance(self.position, Rotary) and self.head_size % 2:
-            raise InputError(f"rotary positions need an even head size, not {self.hidden_size} / {heads}")
+        self._check_heads()
+        windows = self.attention.windows
         if windows is not None and len(windows) != self.num_layers:
             raise InputError(f"windows has {len(windows)} entries for {self.num_layers} layers: give one a layer")
         if self.num_groups is not None and self.num_groups > self.num_layers:
             raise InputError(f"num_groups is {self.num_groups}: {self.num_layers} layers have at most as many groups")
         if self.num_groups is not None and windows is not None:
             raise InputError("layers that share weights have no windows: leave num_groups or windows out")
+        if self.decoder is not None and (self.top or self.attention.causal or self.attention.prefix or windows):
+            raise InputError("the encoder beside a decoder has no layer on top, no windows, and sees both sides")
         if self.top is not None and not isinstance(self.top, BiLSTM):
             raise InputError("a layer on top of the body is for fine-tuning: pretune finetune ... top=bilstm")
         if self.top is not None and self.hidden_size % 2:
@@ -191,13 +229,64 @@ class TransformerConfig:
             ("attention.dropout", self.attention.dropout),
             ("embedding_dropout", self.embedding_dropout),
             ("hidden_dropout", self.hidden_dropout),
+            ("feed_forward.dropout", self.feed_forward.dropout),
         ):
             if not 0 <= rate < 1:
                 raise InputError(f"{name} is {rate}: it must be at least 0 and below 1")
 
+    def _check_heads(self) -> None:
+        heads, kv = self.attention.num_heads, self.num_key_value_heads
+        if heads < 1 or (self.attention.head_size is None and self.hidden_size % heads):
+            raise InputError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {heads}")
+        if self.head_size < 1:
+            raise InputError(f"head_size is {self.head_size}: it must be at least 1")
+        if kv < 1 or heads % kv:
+            raise InputError(f"num_heads {heads} is not a multiple of num_key_value_heads {kv}")
+        if isinstance(self.position, Rotary) and self.head_size % 2:
+            raise InputError(f"rotary positions need an even head size, not {self.head_size}")
+        buckets = self.position
+        if isinstance(buckets, RelativeBuckets) and not (buckets.num_buckets >= 4 and buckets.num_buckets % 4 == 0):
+            raise InputError(f"num_buckets is {buckets.num_buckets}: it must be a multiple of 4")
+        if isinstance(buckets, RelativeBuckets) and buckets.max_distance <= buckets.num_buckets // 2:
+            raise InputError(f"max_distance is {buckets.max_distance}: it must be above half of num_buckets")
+
     @property
     def head_size(self) -> int:
-        return self.hidden_size // self.attention.num_heads
+        return self.attention.head_size or self.hidden_size // self.attention.num_heads
+
+    @property
+    def num_key_value_heads(self) -> int:
+        return self.attention.num_key_value_heads or self.attention.num_heads
+
+    @property
+    def reads_to_the_right(self) -> bool:
+        """Whether a row of the output has seen nothing behind it: a text as a whole is then read at its last row."""
+        return self.attention.causal or self.decoder is not None
+
+    @property
+    def generates(self) -> bool:
+        """Whether a body of this config can write text, one token after another."""
+        return self.attention.prefix or self.reads_to_the_right
+
+    @property
+    def of_encoder(self) -> "TransformerConfig":
+        """The encoder of an encoder-decoder alone."""
+        return replace(self, decoder=None)
+
+    @property
+    def of_decoder(self) -> "TransformerConfig":
+        """The decoder of an encoder-decoder as a body; that its layers read the encoder too is not said here."""
+        if self.decoder is None:
+            raise ValueError("this body has no decoder beside an encoder")
+        attention = replace(self.attention, num_heads=self.decoder.num_heads, causal=True)
+        feed_forward = replace(self.feed_forward, intermediate_size=self.decoder.intermediate_size)
+        return replace(
+            self,
+            num_layers=self.decoder.num_layers,
+            attention=attention,
+            feed_forward=feed_forward,
+            decoder=None,
+        )
 
     @property
     def token_size(self) -> int:
