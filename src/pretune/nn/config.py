@@ -38,14 +38,30 @@ class Sinusoidal:
 
 
 @dataclass(frozen=True)
+class Llama3Scaling:
+    """Rotary wavelengths for longer texts than a model began with (Llama 3.1: meta-llama/llama-models, apply_scaling).
+
+    Wavelengths above original_max_positions / low_frequency become `factor` times as long, those below
+    original_max_positions / high_frequency stay, and those between are interpolated.
+    """
+
+    factor: float = 8.0
+    low_frequency: float = 1.0
+    high_frequency: float = 4.0
+    original_max_positions: int = 8192
+
+
+@dataclass(frozen=True)
 class Rotary:
     """Queries and keys turned by angles that grow with the position (Su et al. 2021).
 
-    base: of the wavelengths. local_base: the same in layers with a window; None: as `base`.
+    base: of the wavelengths. local_base: the same in layers with a window; None: as `base`. scaling: of the wavelengths
+    that `base` gives; None: they are as they are.
     """
 
     base: float = 10_000.0
     local_base: float | None = None
+    scaling: Llama3Scaling | None = None
 
 
 @dataclass(frozen=True)
@@ -244,6 +260,9 @@ class TransformerConfig:
             raise InputError(f"num_heads {heads} is not a multiple of num_key_value_heads {kv}")
         if isinstance(self.position, Rotary) and self.head_size % 2:
             raise InputError(f"rotary positions need an even head size, not {self.head_size}")
+        scaling = self.position.scaling if isinstance(self.position, Rotary) else None
+        if scaling is not None and not (scaling.factor >= 1 and 0 < scaling.low_frequency < scaling.high_frequency):
+            raise InputError(f"{scaling}: factor must be at least 1, and 0 < low_frequency < high_frequency")
         buckets = self.position
         if isinstance(buckets, RelativeBuckets) and not (buckets.num_buckets >= 4 and buckets.num_buckets % 4 == 0):
             raise InputError(f"num_buckets is {buckets.num_buckets}: it must be a multiple of 4")

@@ -6,6 +6,7 @@ Rotary pairs dimension i with i + E/2 (the layout of GPT-NeoX and of Hugging Fac
 equation 34) pair neighbours: the same up to an order of the dimensions.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -59,20 +60,34 @@ def frequencies(size: int, base: float) -> Tensor:
     return 1.0 / (base ** (torch.arange(0, size, 2).float() / size))
 
 
+def scaled(rates: Tensor, scaling: config.Llama3Scaling) -> Tensor:
+    """Angles a position with their long wavelengths made longer.
+
+    >>> scaled(torch.tensor([1.0, 0.01, 0.0001]), config.Llama3Scaling(8.0, 1.0, 4.0, 1000))
+    tensor([1.0000e+00, 2.9754e-03, 1.2500e-05])
+    """
+    turns = rates * scaling.original_max_positions / (2 * math.pi)  # over as many positions as there were at first
+    share = (turns - scaling.low_frequency) / (scaling.high_frequency - scaling.low_frequency)
+    share = share.clamp(0, 1)  # of the wavelength as it was
+    return (1 - share) * rates / scaling.factor + share * rates
+
+
 class Rotary(nn.Module):
     """Turns queries and keys by their positions' angles, in fp32 angles cast to the input's type."""
 
-    def __init__(self, base: float, head_size: int) -> None:
+    def __init__(self, base: float, head_size: int, scaling: config.Llama3Scaling | None = None) -> None:
         super().__init__()
         self.base = base
         self.head_size = head_size
+        self.scaling = scaling
 
     def angles(self, stream: Stream, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosines and sines [T, 1, 1, E/2], computed once a stream and kept in its cache."""
-        key = ("rotary", self.base, self.head_size, dtype)
+        key = ("rotary", self.base, self.head_size, self.scaling, dtype)
         if key not in stream.cache:
-            rates = frequencies(self.head_size, self.base).to(stream.positions_T.device)
-            angles = torch.outer(stream.positions_T.float(), rates)[:, None, None]
+            rates = frequencies(self.head_size, self.base)
+            rates = rates if self.scaling is None else scaled(rates, self.scaling)
+            angles = torch.outer(stream.positions_T.float(), rates.to(stream.positions_T.device))[:, None, None]
             stream.cache[key] = (angles.cos().to(dtype), angles.sin().to(dtype))
         return stream.cache[key]  # type: ignore[no-any-return]
 
