@@ -32,7 +32,7 @@ class MemoryCorpus:
         self.marks_T[self.sentence_starts] |= SENTENCE_START
         size = vocab_size or int(self.ids_T.max()) + 1
         counts = np.bincount(self.ids_T, minlength=size)
-        self.vocab = Vocab(size, np.arange(size) < FIRST, PAD, UNK, CLS, SEP, MASK, counts / counts.sum())
+        self.vocab = Vocab(size, np.arange(size) < FIRST, PAD, UNK, CLS, SEP, MASK, unigram_V=counts / counts.sum())
         self.tables = {}
 
     def ids(self, start, end):

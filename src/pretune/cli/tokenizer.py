@@ -37,6 +37,13 @@ def train(
     min_pair_count: Annotated[
         int | None, typer.Option("--min-pair-count", help="wordpiece: merge only pairs seen at least this often.")
     ] = None,
+    sentinels: Annotated[
+        int,
+        typer.Option(
+            "--sentinels",
+            help="So many special tokens <extra_id_0>, <extra_id_1> ... for span corruption and its like (T5: 100).",
+        ),
+    ] = 0,
     documents: Annotated[
         Documents, typer.Option("--documents", help="What a document of a txt file is: blank-line, line or file.")
     ] = "line",
@@ -54,6 +61,7 @@ def train(
         out=out,
         lowercase=lowercase,
         min_pair_count=min_pair_count,
+        sentinels=sentinels,
         documents=documents,
         column=column,
         on_error=on_error,

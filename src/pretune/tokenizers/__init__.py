@@ -6,6 +6,7 @@ columns.py     many short texts as pieces end to end, for a corpus
 locality.py    where a long text may be cut so that its parts give the pieces of the whole
 folder.py      a tokenizer's directory, read (also as Hugging Face wrote it) and written
 pipelines.py   the seven kinds: normaliser, pre-tokeniser, decoder and template of each
+sentinels.py   tokens <extra_id_0> ... that stand for spans taken out of a text
 train.py       `train_tokenizer`: one call, with figures on held-out text
 trainers.py    how each of the seven algorithms makes a vocabulary
 source.py      texts or files as one stream, every k-th document held out

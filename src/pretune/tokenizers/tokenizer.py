@@ -23,10 +23,11 @@ from tokenizers import Tokenizer as Backend
 from pretune.core.errors import InputError
 from pretune.core.marks import WORD_START
 from pretune.core.vocab import Vocab
-from pretune.tokenizers.folder import NO_LIMIT, read_folder, special_tokens, write_folder
+from pretune.tokenizers.folder import NO_LIMIT, ROLES, read_folder, special_tokens, write_folder
 from pretune.tokenizers.locality import PART_CHARS, Cutter
 from pretune.tokenizers.pieces import Pieces, joined
 from pretune.tokenizers.pipelines import BERT_TEMPLATE, Algorithm, Parts, template_processor
+from pretune.tokenizers.sentinels import sentinel_ids
 
 _PARTS_AT_ONCE = 8
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -180,8 +181,10 @@ class Tokenizer:
         is_special_V[list(self.special_ids.values())] = True
         for number, added in self.backend.get_added_tokens_decoder().items():
             is_special_V[number] |= added.special
-        pad, unk, cls, sep, mask = (self.special_ids.get(role) for role in ("pad", "unk", "cls", "sep", "mask"))
-        return Vocab(size, is_special_V, pad_id=pad, unk_id=unk, cls_id=cls, sep_id=sep, mask_id=mask)
+        sentinels = sentinel_ids(self.backend)
+        is_special_V[list(sentinels)] = True
+        roles = {f"{role}_id": self.special_ids.get(role) for role in ROLES}
+        return Vocab(size, is_special_V, **roles, sentinel_ids=sentinels)
 
     @cached_property
     def _marked_V(self) -> NDArray[np.bool_] | None:

@@ -7,6 +7,7 @@ from pretune.core.errors import InputError
 from pretune.text.documents import Documents
 from pretune.tokenizers.pipelines import SPECIAL_TOKENS, Algorithm
 from pretune.tokenizers.report import TokenizerReport, measure
+from pretune.tokenizers.sentinels import add_sentinels
 from pretune.tokenizers.source import HoldingOut, Source, read_texts
 from pretune.tokenizers.tokenizer import Tokenizer
 from pretune.tokenizers.trainers import TRAINERS, Request
@@ -23,6 +24,7 @@ def train_tokenizer(
     min_pair_count: int | None = None,
     min_word_count: int = 1,
     max_alphabet: int | None = None,
+    sentinels: int = 0,
     documents: Documents = "line",
     heldout_fraction: float = 0.01,
     max_heldout_bytes: int = 8_000_000,
@@ -36,6 +38,7 @@ def train_tokenizer(
     min_pair_count: wordpiece, bpe, byte-bpe: join no pair seen less often; None: 2 for the bpes, falling for wordpiece
     (see `wordpiece.py`). min_word_count: wordpiece and word: leave out rarer words. max_alphabet: wordpiece, bpe, char:
     most frequent characters kept; None: 1,000, or more where these cover less than 99.95 % of the text (Chinese).
+    sentinels: so many special tokens <extra_id_0>, <extra_id_1> ... that objectives put in place of spans (T5: 100).
     heldout_fraction: every round(1 / fraction)-th document is never trained on and gives the figures, up to
     `max_heldout_bytes` of them; 0 holds nothing out.
     progress: called with what is counted, how many are done and how many there will be (None: not known).
@@ -48,12 +51,21 @@ def train_tokenizer(
     """
     started = time.perf_counter()
     request = Request(
-        algorithm, vocab_size, lowercase, strip_accents, min_pair_count, min_word_count, max_alphabet, progress
+        algorithm,
+        vocab_size,
+        lowercase,
+        strip_accents,
+        min_pair_count,
+        min_word_count,
+        max_alphabet,
+        progress,
+        sentinels,
     )
     split = HoldingOut(read_texts(source, documents), heldout_fraction, max_heldout_bytes)
     backend, report = TRAINERS[algorithm](request, split)
+    add_sentinels(backend, sentinels)
     tokenizer = Tokenizer(backend, special_tokens=SPECIAL_TOKENS)
-    if split.num_trained == 0 or tokenizer.vocab.size == len(SPECIAL_TOKENS):
+    if split.num_trained == 0 or tokenizer.vocab.size == request.num_special:
         raise InputError(
             "there is no text to train a tokenizer on: the input is empty or nothing visible is left of it"
         )

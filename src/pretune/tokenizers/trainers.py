@@ -44,13 +44,16 @@ class Request:
     min_word_count: int
     max_alphabet: int | None
     progress: Progress | None
+    num_sentinels: int = 0
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
             raise unknown("tokenizer algorithm", self.algorithm, ALGORITHMS)
         if self.vocab_size is None and self.algorithm not in ("byte", "char"):
             raise InputError(f"{self.algorithm} needs a vocab_size, for example 8000")
-        smallest = len(SPECIAL_TOKENS) + (256 if self.algorithm in ("byte", "byte-bpe") else 1)
+        if self.num_sentinels < 0:
+            raise InputError(f"sentinels is {self.num_sentinels}: give 0 or more, 100 as T5 has them")
+        smallest = self.num_special + (256 if self.algorithm in ("byte", "byte-bpe") else 1)
         if self.vocab_size is not None and self.vocab_size < smallest:
             raise InputError(f"vocab_size is {self.vocab_size}: {self.algorithm} needs at least {smallest}")
         for name in ("min_pair_count", "min_word_count", "max_alphabet"):
@@ -59,14 +62,20 @@ class Request:
                 raise InputError(f"{name} is {value}: give at least 1")
 
     @property
-    def size(self) -> int:
-        """The vocabulary asked for; as large as Unicode or the alphabet may be where no size was given (char)."""
-        return self.vocab_size or len(SPECIAL_TOKENS) + (self.max_alphabet or sys.maxunicode)
+    def num_special(self) -> int:
+        """Special tokens, sentinels among them; these are added when all else has its ids."""
+        return len(SPECIAL_TOKENS) + self.num_sentinels
 
     @property
     def num_pieces(self) -> int:
-        """Pieces to learn, beside the special tokens."""
-        return self.size - len(SPECIAL_TOKENS)
+        """Pieces to learn, beside the special tokens, of the vocabulary asked for; as many as Unicode or the alphabet
+        may have where no size was given (char)."""
+        return self.vocab_size - self.num_special if self.vocab_size else self.max_alphabet or sys.maxunicode
+
+    @property
+    def size(self) -> int:
+        """The vocabulary before sentinels are added."""
+        return len(SPECIAL_TOKENS) + self.num_pieces
 
     def backend(self, model: models.Model) -> Backend:
         return around(self.algorithm, model, lowercase=self.lowercase, strip_accents=self.strip_accents)
@@ -86,7 +95,7 @@ def _wordpiece(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerR
     words = _frequent(counts.words, request.min_word_count)
     letters = alphabet(words, request.max_alphabet, request.num_pieces, backend)
     known = {word: count for word, count in words.items() if letters.characters.issuperset(word)}
-    request.check_reached(len(SPECIAL_TOKENS) + len(letters.pieces))
+    request.check_reached(request.num_special + len(letters.pieces))
     learned = learn(known, letters.pieces, request.num_pieces, request.min_pair_count, request.progress)
     ids = special_ids()
     for piece in learned.pieces:

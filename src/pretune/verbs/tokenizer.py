@@ -27,6 +27,7 @@ def train_tokenizer(
     algorithm: Algorithm = "wordpiece",
     lowercase: bool = False,
     min_pair_count: int | None = None,
+    sentinels: int = 0,
     documents: Documents = "line",
     column: str = "text",
     on_error: OnError = "raise",
@@ -34,7 +35,8 @@ def train_tokenizer(
     """Trains a tokenizer, saves it to `out` and returns its report, measured on held-out text.
 
     algorithm: wordpiece (likelihood score), bpe, byte-bpe, unigram, word, char or byte. vocab_size counts special
-    tokens. A tokenizer that is in `out` is replaced. Raises InputError where `out` holds other files, for unreadable
+    tokens. sentinels: so many tokens <extra_id_0>, <extra_id_1> ... among these, for objectives that need them (T5:
+    100). A tokenizer that is in `out` is replaced. Raises InputError where `out` holds other files, for unreadable
     text, an unknown algorithm and a size below the alphabet.
     """
     _refuse_other_files(Path(out))
@@ -49,6 +51,7 @@ def train_tokenizer(
                 vocab_size=vocab_size,
                 lowercase=lowercase,
                 min_pair_count=min_pair_count,
+                sentinels=sentinels,
                 progress=progress,
             )
         tokenizer.save(out)
