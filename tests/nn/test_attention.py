@@ -90,13 +90,18 @@ def test_bias_is_added_and_has_gradients(nn_tools, kind):
         apart = (positions_NQ[:, :, None] - positions_NK[:, None, :]).clamp(-4, 4) + 4
         return table_HB[:, apart].transpose(0, 1) + q_NHQE[..., :1]
 
+    def grouped(group):
+        positions_NQ, positions_NK = (
+            side.pad(of.positions_T) for side, of in ((group.query_side, group.queries), (group.key_side, group.keys))
+        )
+        scores = bias(group.q_NHQE, group.k_NHKE, positions_NQ, positions_NK)
+        return scores if group.mask is None else scores + group.mask
+
     stream = nn_tools.batch([1, 4, 9, 9, 30], kind).source
-    check(nn_tools, stream, stream, bias=bias)
     inputs = maps(stream, stream)
-    grads = [
-        torch.autograd.grad(form(*inputs, stream, stream, bias=bias).pow(2).sum(), table_HB)[0]
-        for form in (attend, nn_tools.dense)
-    ]
+    outputs = [attend(*inputs, stream, stream, bias=grouped), nn_tools.dense(*inputs, stream, stream, bias=bias)]
+    torch.testing.assert_close(*outputs, rtol=0, atol=1e-10)
+    grads = [torch.autograd.grad(out.pow(2).sum(), table_HB)[0] for out in outputs]
     torch.testing.assert_close(*grads, rtol=0, atol=1e-10)
 
 

@@ -14,7 +14,7 @@ from pretune.nn.transformer import Transformer
     [
         (dict(num_layers=0), "num_layers is 0"),
         (dict(attention=Attention(3)), "hidden_size 16 is not a multiple of num_heads 3"),
-        (dict(hidden_size=6, attention=Attention(2), position=Rotary()), "even head size, not 6 / 2"),
+        (dict(hidden_size=6, attention=Attention(2), position=Rotary()), "even head size, not 3"),
         (dict(attention=Attention(2, windows=(1,))), "windows has 1 entries for 3 layers"),
         (dict(hidden_dropout=1.0), "hidden_dropout is 1.0"),
         (dict(attention=Attention(2, dropout=-0.1)), "attention.dropout is -0.1"),

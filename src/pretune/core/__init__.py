@@ -16,6 +16,7 @@ vocab.py       Vocab: size, special ids, unigram frequencies
 randomness.py  generators derived from (seed, epoch, sample), never from global state
 stream.py      Span, Segments, Stream, Targets, Batch, Example: packed sequences without padding
 assemble.py    Template and assemble: Segments to Example, where [CLS] and [SEP] go
+continuation.py texts to go on with or to answer, as Examples: for training and for writing
 pack.py        Examples to one Batch: sequences end to end, sorted by length
 loss.py        Loss(sum, count): counts come first
 protocols.py   Context and the Objective, Criterion and TokenStore protocols

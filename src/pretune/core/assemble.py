@@ -10,7 +10,7 @@ import numpy as np
 
 from pretune.core.errors import InputError
 from pretune.core.marks import SPECIAL
-from pretune.core.stream import Array, Example, Segments, Stream, Targets, bidirectional
+from pretune.core.stream import Array, Example, Segments, Stream, Targets, bidirectional, left_to_right
 
 Part = int | str
 """The index of a span, or the text of a special token."""
@@ -24,6 +24,7 @@ class Template:
     segments_single, segments_pair: the segment id of each part; all 0 for families without segments.
     summary: index of the part whose row stands for the whole ([CLS]); -1: the last row ([SEP], or a text's last token).
     first_position: the first token's. (RoBERTa's offset is its body's: `nn.config.Learned`.)
+    start: of a family with a decoder beside its encoder, the special token that the decoder's input begins with.
     """
 
     special_ids: dict[str, int]
@@ -33,6 +34,12 @@ class Template:
     segments_pair: tuple[int, ...] = (0, 0, 0, 1, 1)
     summary: int = 0
     first_position: int = 0
+    start: str | None = None
+
+    @property
+    def start_id(self) -> int | None:
+        """The id of `start`; None for a family of one stream."""
+        return None if self.start is None else self.special_ids[self.start]
 
     def parts(self, num_spans: int) -> tuple[Part, ...]:
         if num_spans not in (1, 2):
@@ -56,7 +63,9 @@ class Template:
 def assemble(segments: Segments, template: Template, origin: int | None = None) -> Example:
     """An Example with special tokens, segment ids and marks; each label becomes a target at the summary row.
 
-    Special tokens are marked SPECIAL. Nothing is cut here: `arrange` and `featurize` cut.
+    Special tokens are marked SPECIAL. Nothing is cut here: `arrange` and `featurize` cut. Where a decoder stands beside
+    the encoder, both read the text, the decoder one place later behind the start token (Lewis et al. 2020, section
+    3.1), and rows are the decoder's: they have the same numbers.
     Raises InputError for empty texts of a family without special tokens: there would be nothing to read.
     """
     num_spans = len(segments.spans)
@@ -85,7 +94,17 @@ def assemble(segments: Segments, template: Template, origin: int | None = None) 
         first_position=template.first_position,
     )
     predict = {head: label_at(summary_row % len(ids_T), label) for head, label in segments.labels.items()}
-    return Example(source=stream, predict=predict, origin_E=None if origin is None else np.array([origin]))
+    target = None if template.start_id is None else decoder_input(ids_T, template.start_id)
+    return Example(stream, target, predict, None if origin is None else np.array([origin]))
+
+
+def decoder_input(gold_P: Array, start_id: int) -> Stream:
+    """What a decoder reads to write `gold_P`, one token after another: the start token and all but the last.
+
+    >>> decoder_input(np.array([7, 8, 9]), start_id=2).ids_T
+    array([2, 7, 8])
+    """
+    return left_to_right(bidirectional(np.concatenate([[start_id], gold_P[:-1]]).astype(np.int64)))
 
 
 def label_at(row: int, label: int | float | None) -> Targets:

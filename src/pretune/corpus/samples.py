@@ -49,6 +49,7 @@ class PretrainingSource:
             num_special=self._num_special,
             progress=progress,
             place=(self.seed, epoch, number),
+            start_id=self.template.start_id,
         )
         segments = self.objective.arrange(self.corpus, number, context)
         return self.objective.corrupt(assemble(segments, self.template, origin=number), context)

@@ -23,6 +23,7 @@ from pretune.families.weights import to_theirs
 from pretune.nn.body import Body
 from pretune.nn.config import BiLSTM, HeadTransform, TransformerConfig
 from pretune.nn.crf import CRF
+from pretune.nn.encoder_decoder import EncoderDecoder
 from pretune.nn.heads import ClassificationHead, SpanBoundaryHead
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
@@ -38,6 +39,14 @@ OUTPUTS: Mapping[Kind, int] = {
     "replaced_token": 1,
 }
 """Outputs of the kinds of heads whose labels nobody chooses; "lm" has those of the vocabulary."""
+
+
+AnyBody = Transformer | EncoderDecoder
+
+
+def new_body(config: TransformerConfig, seed: int | None) -> AnyBody:
+    """A body of one stream, or of two where the config has a decoder. seed: None for whoever fills it."""
+    return Transformer(config, seed) if config.decoder is None else EncoderDecoder(config, seed)
 
 
 class Encoder(ABC):
@@ -83,6 +92,10 @@ class Encoder(ABC):
     @abstractmethod
     def write_head_settings(self, spec: HeadSpec) -> dict[str, Any]:
         """The keys of config.json for pooling and dropout of a head that has such settings."""
+
+    def layout_of(self, config: TransformerConfig) -> Layout:
+        """The layout of a body's files: `layout`, where no choice of the body changes their names."""
+        return self.layout
 
     def config(self, size: str | Mapping[str, Any], vocab_size: int, **changes: Any) -> TransformerConfig:
         """The body's config of a preset or of a mapping of settings, with changes.
@@ -150,11 +163,11 @@ class Encoder(ABC):
             raise InputError(f"the tokenizer has no {' and no '.join(lacking)} token, which {self.name} needs")
         return dict(special_ids)
 
-    def build(self, config: TransformerConfig, seed: int = 0) -> Transformer:
+    def build(self, config: TransformerConfig, seed: int = 0) -> AnyBody:
         """A body with fresh weights that can make this family's heads, theirs drawn from `seed` too."""
-        return self._joined(Transformer(config, derive_seed(seed, "body")), seed)
+        return self._joined(new_body(config, derive_seed(seed, "body")), seed)
 
-    def _joined(self, body: Transformer, seed: int) -> Transformer:
+    def _joined(self, body: AnyBody, seed: int) -> AnyBody:
         return body.join(self.name, partial(self._family_head, seed), seed)
 
     def _family_head(self, seed: int, kind: str, body: Body, num_labels: int | None = None) -> nn.Module:
@@ -232,20 +245,21 @@ class Encoder(ABC):
         self._refuse_more_layers(hf, len(weights))
         config = self._config_of(hf)
         self.max_length(config, hf)
-        file = files.normal_names(self.layout, weights)
+        layout = self.layout_of(config)
+        file = files.normal_names(layout, weights)
         with torch.device("meta"):  # sizes are compared before memory is taken for them
-            check_sizes(self.layout, Transformer(config, None), file)
+            check_sizes(layout, new_body(config, None), file)
         told = partial(self.head_settings, hf)
         told("sequence")  # what it says is looked at, whatever heads there are
-        present = heads_in(self.layout, hf, file, told, heads is None)
+        present = heads_in(layout, hf, file, told, heads is None)
         specs = (
             [each.spec for each in present] if heads is None else [wanted_spec(spec, present, told) for spec in heads]
         )
-        body = self._joined(Transformer(config, None), seed)
-        if self.layout.pooler is not None and files.raw_names([self.layout.pooler]) & file.keys():
+        body = self._joined(new_body(config, None), seed)
+        if layout.pooler is not None and files.raw_names([layout.pooler]) & file.keys():
             self.pooler_of(body, seed).requires_grad_(False)  # until a head reads it
         model = Model(body, {spec.kind: self.head_of(spec, body, seed) for spec in specs})
-        fresh, unread = read_weights(self.layout, model, file, specs, present, may_be_fresh=heads is not None)
+        fresh, unread = read_weights(layout, model, file, specs, present, may_be_fresh=heads is not None)
         kept = {name: hf[name] for name in self.kept if name in hf}
         return Loaded(model, tuple(specs), tuple(fresh), tuple(unread), kept)
 
@@ -269,12 +283,13 @@ class Encoder(ABC):
         # a causal body reads a whole text at its end, transformers, but for decoders, at its beginning
         causal = model.body.config.attention.causal and not self.reads_at_end
         top = model.body.config.top is not None  # which transformers would leave out
+        layout = self.layout_of(model.body.config)
         class_name, native = files.choose_class(
-            self.layout,
+            layout,
             [
                 s.kind
                 for s in by_kind.values()
-                if files.is_native(self.layout, s) and not top and not (causal and s.reads_text)
+                if files.is_native(layout, s) and not top and not (causal and s.reads_text)
             ],
         )
         hf: dict[str, Any] = {"architectures": [class_name], "model_type": self.model_type, "dtype": "float32"}
@@ -285,22 +300,22 @@ class Encoder(ABC):
         own = [spec for spec in by_kind.values() if spec.kind not in native]
         if own:
             hf["pretune"] = {**hf.get("pretune", {}), "heads": {spec.kind: _as_json(spec) for spec in own}}
-        is_bare = self.layout.architectures[class_name.removeprefix(self.layout.class_name)] == ()
-        return hf, self._weights(model, native, "" if is_bare else self.layout.prefix)
+        is_bare = layout.architectures[class_name.removeprefix(layout.class_name)] == ()
+        return hf, self._weights(layout, model, native, "" if is_bare else layout.prefix)
 
-    def _weights(self, model: Model, native: Sequence[Kind], prefix: str) -> dict[str, Tensor]:
-        ours = files.tensors_of(model)
-        body = [part for part in (self.layout.body, self.layout.pooler) if part is not None]
+    def _weights(self, layout: Layout, model: Model, native: Sequence[Kind], prefix: str) -> dict[str, Tensor]:
+        ours, fused = files.tensors_of(model), files.fused_rows(model)
+        body = [part for part in (layout.body, layout.pooler) if part is not None]
         body.append(files.top_part(ours))
-        heads = [part for kind in native for part in self.layout.heads[kind]]
+        heads = [part for kind in native for part in layout.heads[kind]]
         heads += [files.own_part(kind, ours) for kind in model.heads if kind not in native]
         written: dict[str, Tensor] = {}
         covered: set[str] = set()
         for parts, before in ((body, prefix), (heads, "")):
             for part in parts:
-                rules = files.expanded(part, model.body.config.num_layers, ours)
+                rules = files.expanded(part, files.num_layers(model.body.config), ours)
                 covered |= {rule.ours for rule in rules}
-                written |= {before + name: tensor for name, tensor in to_theirs(rules, ours).items()}
+                written |= {before + name: tensor for name, tensor in to_theirs(rules, ours, fused).items()}
         if lost := sorted(ours.keys() - covered):
             raise InputError(f"{self.name}'s files have no place for {', '.join(lost)}")
         return written

@@ -15,13 +15,12 @@ from typing import Any
 
 from pretune.core.errors import InputError
 from pretune.families.bert import bert
-from pretune.families.encoder import Encoder
+from pretune.families.encoder import AnyBody, Encoder
 from pretune.families.gpt2 import LAYER, SIZES, SUMMARY_KEYS, TEXT_HEADS, Gpt2
 from pretune.families.layout import Layout, Part
 from pretune.families.settings import key, read, size, write
 from pretune.families.weights import same
 from pretune.nn.config import Learned, TransformerConfig
-from pretune.nn.transformer import Transformer
 
 AFN = {"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 """The files' names of activations and ours; the first name of several is written."""
@@ -76,7 +75,7 @@ class Gpt(Gpt2):
         ours = config.feed_forward.activation
         return write(self.keys, config) | {"afn": next((name for name, of in AFN.items() if of == ours), "gelu")}
 
-    def build(self, config: TransformerConfig, seed: int = 0) -> Transformer:
+    def build(self, config: TransformerConfig, seed: int = 0) -> AnyBody:
         return Encoder.build(self, config, seed)
 
 

@@ -22,7 +22,7 @@ from torch import nn
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.families.bert import bert
-from pretune.families.encoder import Encoder
+from pretune.families.encoder import AnyBody, Encoder
 from pretune.families.family import HeadSpec, Kind
 from pretune.families.layout import Layout, Part
 from pretune.families.settings import Key, key, rate, read, size, write
@@ -168,9 +168,9 @@ class Gpt2(Encoder):
         inner = config.feed_forward.intermediate_size
         return write(self.keys, config) | {"n_inner": None if inner == 4 * config.hidden_size else inner}
 
-    def build(self, config: TransformerConfig, seed: int = 0) -> Transformer:
+    def build(self, config: TransformerConfig, seed: int = 0) -> AnyBody:
         body = super().build(config, seed)
-        if isinstance(config.init, Normal):
+        if isinstance(config.init, Normal) and isinstance(body, Transformer):
             shrink_residual(body)
         return body
 

@@ -7,10 +7,12 @@ own names behind `pretune.`; transformers opens such a file and reports the name
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretune.families.family import PRETRAINING, HeadSpec, Kind
 from pretune.families.weights import Rule, expand, module, names_read, same
+from pretune.nn.config import TransformerConfig
+from pretune.nn.initial import Linear
 from pretune.nn.model import Model
 from pretune.nn.pooling import Pooling
 
@@ -61,6 +63,17 @@ def tensors_of(model: Model) -> dict[str, Tensor]:
     for kind, head in model.heads.items():
         found |= {f"{kind}.{name}": tensor for name, tensor in head.named_parameters() if id(tensor) not in shared}
     return found
+
+
+def fused_rows(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """{name of a weight or bias: rows of each map that is fused in it} of a model's linear maps."""
+    fused = {name: part.fused_rows for name, part in model.named_modules() if isinstance(part, Linear)}
+    return {f"{name}.{end}": rows for name, rows in fused.items() if rows for end in ("weight", "bias")}
+
+
+def num_layers(config: TransformerConfig) -> int:
+    """How many layers names may count: of the deeper stack where there are two."""
+    return max(config.num_layers, config.decoder.num_layers if config.decoder else 0)
 
 
 def normal_names(layout: Layout, file: Mapping[str, Tensor]) -> dict[str, Tensor]:

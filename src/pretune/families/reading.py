@@ -10,7 +10,7 @@ from pretune.families import layout as files
 from pretune.families.family import PRETRAINING, HeadSpec
 from pretune.families.layout import GENERIC_HEADS, OWN, Layout, Part
 from pretune.families.present import Present
-from pretune.families.weights import Rule, names_read, to_ours
+from pretune.families.weights import Rule, names_read, part_rows, to_ours
 from pretune.nn.model import Model
 
 
@@ -29,7 +29,7 @@ def read_weights(
     has the same labels in the same order. may_be_fresh: the heads were asked for, so one the file lacks stays fresh.
     """
     tensors = files.tensors_of(model)
-    num_layers = model.body.config.num_layers
+    num_layers = files.num_layers(model.body.config)
     fresh: list[str] = []
     used: set[str] = set()
     covered: set[str] = set()
@@ -59,13 +59,13 @@ def check_sizes(layout: Layout, body: nn.Module, file: Mapping[str, Tensor]) -> 
     body: may be on the meta device, so that a config that lies about sizes is found out before memory is taken for it.
     """
     tensors = {f"body.{name}": tensor for name, tensor in body.named_parameters()}
-    for rule in files.expanded(layout.body, body.config.num_layers, tensors):  # type: ignore[arg-type, union-attr]
+    fused = {f"body.{name}": rows for name, rows in files.fused_rows(body).items()}
+    for rule in files.expanded(layout.body, files.num_layers(body.config), tensors):  # type: ignore[arg-type]
         if lacking := [name for name in rule.theirs if name not in file]:
             raise InputError(f"the weights lack {_listed(lacking)}")
         shape, parts = tensors[rule.ours].shape, [file[name].shape for name in rule.theirs]
-        expected = [shape[0] // len(parts), *shape[1:]]
-        expected = expected[::-1] if rule.is_transposed else expected
-        for name, part in zip(rule.theirs, parts, strict=True):
+        for name, part, rows in zip(rule.theirs, parts, part_rows(rule, shape[0], fused), strict=True):
+            expected = [rows, *shape[1:]][::-1] if rule.is_transposed else [rows, *shape[1:]]
             if list(part) != expected:
                 raise _other_shape(name, part, expected)
 

@@ -1,8 +1,9 @@
 """The rule language for weight names: one description of what a tensor is called here and there, read both ways.
 
 A rule says that the tensor `ours` of a model equals the tensor `theirs` of a file, or several of the file's, stacked
-along the first dimension (queries, keys and values are one matrix here, three in BERT's files). `{n}` in a name stands
-for each layer. A rule for a tensor the model does not have (a bias that is switched off) is passed over.
+along the first dimension (queries, keys and values are one matrix here, three in BERT's files; in equal parts unless
+the model says of how many rows each is). `{n}` in a name stands for each layer. A rule for a tensor the model does not
+have (a bias that is switched off) is passed over.
 
     body.layers.{n}.attention.qkv.weight  <->  encoder.layer.{n}.attention.self.(query + key + value).weight
 """
@@ -71,13 +72,29 @@ def expand(rules: Iterable[Rule], num_layers: int, known: Iterable[str]) -> list
     return found
 
 
-def to_theirs(rules: Sequence[Rule], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def part_rows(rule: Rule, num_rows: int, fused: Mapping[str, Sequence[int]]) -> list[int]:
+    """How many of ours' rows each of theirs has. fused: {ours: rows a part}, where a model knows it.
+
+    >>> (rule,) = [Rule("qkv", ("q", "k", "v"))]
+    >>> part_rows(rule, 6, {}), part_rows(rule, 6, {"qkv": (4, 1, 1)})
+    ([2, 2, 2], [4, 1, 1])
+    """
+    told = fused.get(rule.ours, ())
+    return list(told) if len(told) == len(rule.theirs) else [num_rows // len(rule.theirs)] * len(rule.theirs)
+
+
+def to_theirs(
+    rules: Sequence[Rule], state: Mapping[str, Tensor], fused: Mapping[str, Sequence[int]]
+) -> dict[str, Tensor]:
     """The file's tensors from ours: fp32, on the CPU, contiguous, no two sharing memory. `rules` are expanded."""
     file: dict[str, Tensor] = {}
     for rule in rules:
         tensor = state[rule.ours].detach().to("cpu", torch.float32)
         tensor = (tensor.t() if rule.is_transposed else tensor).contiguous()
-        parts = [part.clone() for part in tensor.chunk(len(rule.theirs))] if len(rule.theirs) > 1 else [tensor]
+        if len(rule.theirs) > 1:
+            parts = [part.clone() for part in tensor.split(part_rows(rule, len(tensor), fused))]
+        else:
+            parts = [tensor]
         file |= zip(rule.theirs, parts, strict=True)
     return file
 

@@ -9,10 +9,13 @@ feed_forward.py  MLP and gated feed-forward, the activations
 layout.py        how packed sequences are grouped and padded inside attention; computed once a stream
 masks.py         what a group's queries see: padding, visibility, windows
 rows.py          moves of rows between packed and padded, whose backward moves rows too
-attention.py     attend(q, k, v, queries, keys) and the self-attention module
+cache.py         keys and values in slots, with which a body goes on a token at a time
+attention.py     attend(q, k, v, queries, keys), self-attention, and a decoder's attention to an encoder
+relative.py      scores for the distance of key and query, in buckets
 block.py         one block for every Transformer family, pre- or post-norm
 body.py          Body: what every body offers
-transformer.py   the Transformer body
+transformer.py   the Transformer body of one stream
+encoder_decoder.py two such stacks: a decoder that reads an encoder's rows
 pooling.py       from the rows of a text to one vector: mean, max, last + max + mean, attention
 heads.py         MaskedLMHead, ClassificationHead
 siamese.py       EmbeddingHead: the vector of a text; SiameseHead: classes of two vectors

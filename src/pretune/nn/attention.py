@@ -7,29 +7,61 @@ N sequences, Q padded queries, K padded keys.
 (Vaswani et al. 2017, section 3.2.1) once a group. A query that sees no key gets zeros.
 """
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretune.core.stream import Stream
+from pretune.nn.cache import Slots, Step
 from pretune.nn.config import Rotary as RotaryChoice
 from pretune.nn.config import TransformerConfig
 from pretune.nn.initial import Linear
 from pretune.nn.kernels.linear import linear
-from pretune.nn.layout import layout_of
+from pretune.nn.layout import Layout, Side, layout_of
 from pretune.nn.masks import is_causal, masks_of, narrowed
 from pretune.nn.norms import make_norm
 from pretune.nn.positions import Rotary
 from pretune.nn.rows import collect, spread, take
 
 
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A group of sequences inside attention: its padded queries and keys, which one of the layout's groups it is, and
+    the mask that says what is seen (None: everything)."""
+
+    q_NHQE: Tensor
+    k_NHKE: Tensor
+    queries: Stream
+    keys: Stream
+    layout: Layout
+    index: int
+    mask: Tensor | None
+
+    @property
+    def query_side(self) -> Side:
+        return self.layout.queries[self.index]
+
+    @property
+    def key_side(self) -> Side:
+        return self.layout.keys[self.index]
+
+
+class Source(NamedTuple):
+    """What a decoder's layers read: the rows of an encoder's output, and the stream they are of."""
+
+    rows_SD: Tensor
+    stream: Stream
+
+
 class Bias(Protocol):
     """Scores added to the scaled products of queries and keys, with gradients (T5, ALiBi, DeBERTa, XLNet)."""
 
-    def __call__(self, q_NHQE: Tensor, k_NHKE: Tensor, positions_NQ: Tensor, positions_NK: Tensor) -> Tensor:
-        """Scores that broadcast to [N, H, Q, K]. Padded places repeat rows of the group; what they give is unused."""
+    def __call__(self, group: Group) -> Tensor:
+        """The group's mask with the scores added, which broadcasts to [N, H, Q, K]. Padded places repeat rows of the
+        group; what they get is unused."""
 
 
 def attend(
@@ -42,20 +74,28 @@ def attend(
     window: int | None = None,
     bias: Bias | None = None,
     dropout: float = 0.0,
+    scaled: bool = True,
 ) -> Tensor:
     """Attention of every query to the visible keys of its sequence: [T of the queries, H, E].
 
-    window: a query sees keys at most so many positions away. dropout: of probabilities, at this rate.
+    window: a query sees keys at most so many positions away. dropout: of probabilities, at this rate. scaled: products
+    are divided by the root of E.
     Raises ValueError where the streams do not have equally many sequences or a queried sequence has no keys.
     """
     if queries is keys:
-        return attend_maps([torch.stack([q_THE, k_THE, v_THE], dim=1)], queries, keys, window, bias, dropout)
+        return attend_maps([torch.stack([q_THE, k_THE, v_THE], dim=1)], queries, keys, window, bias, dropout, scaled)
     maps = [q_THE.unsqueeze(1), torch.stack([k_THE, v_THE], dim=1)]
-    return attend_maps(maps, queries, keys, window, bias, dropout)
+    return attend_maps(maps, queries, keys, window, bias, dropout, scaled)
 
 
 def attend_maps(
-    maps: list[Tensor], queries: Stream, keys: Stream, window: int | None, bias: Bias | None, dropout: float
+    maps: list[Tensor],
+    queries: Stream,
+    keys: Stream,
+    window: int | None,
+    bias: Bias | None,
+    dropout: float,
+    scaled: bool = True,
 ) -> Tensor:
     """`attend` on maps that lie side by side: [x_TCHE] with C = 3 (q, k, v), or [q_TCHE, kv_TCHE] with C = 1 and 2."""
     layout = layout_of(queries, keys)
@@ -69,59 +109,93 @@ def attend_maps(
     if not groups:  # no rows, but zero gradients for every map
         return maps[0].new_zeros(0, *maps[0].shape[2:]) + 0 * torch.stack([part.sum() for part in maps]).sum()
     masks = [None] * len(groups) if causal else masks_of(queries, keys, layout, window, groups[0][0].dtype)
-    outputs = []
+    outputs, scale = [], None if scaled else 1.0
     for index, ((q, k, v), mask) in enumerate(zip(groups, masks, strict=True)):
         if bias is not None:
-            positions_NQ = layout.queries[index].pad(queries.positions_T)
-            positions_NK = layout.keys[index].pad(keys.positions_T)
-            scores = bias(q, k, positions_NQ, positions_NK).to(q.dtype)
-            mask = scores if mask is None else scores + mask
-        outputs.append(F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal))
+            mask = bias(Group(q, k, queries, keys, layout, index, mask)).to(q.dtype)
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale
+        )
+        outputs.append(mixed)
     return collect(outputs, layout.queries, queries.num_tokens)
 
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention with one linear map for queries, keys and values: x_TD to [T, D], or [R, D].
 
-    Read at some rows only, queries and the output exist at these rows, keys and values everywhere.
+    Read at some rows only, queries and the output exist at these rows, keys and values everywhere. Heads of keys and
+    values may be fewer, each for consecutive heads of queries (Ainslie et al. 2023).
     """
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
         self.num_heads = config.attention.num_heads
+        self.num_shared = config.num_key_value_heads
         self.head_size = config.head_size
         self.dropout = config.attention.dropout
+        self.scaled = config.attention.scaled
         self.window = config.window(layer)
-        self.qkv = Linear(config.hidden_size, 3 * config.hidden_size, bias=config.attention.bias)
-        self.qkv.fused_rows = (config.hidden_size,) * 3
-        self.output = Linear(config.hidden_size, config.hidden_size, bias=config.attention.bias)
+        self.sizes = [self.num_heads * self.head_size, 2 * self.num_shared * self.head_size]
+        self.qkv = Linear(config.hidden_size, sum(self.sizes), bias=config.attention.bias)
+        self.qkv.fused_rows = (self.sizes[0], self.sizes[1] // 2, self.sizes[1] // 2)
+        self.output = Linear(self.sizes[0], config.hidden_size, bias=config.attention.bias)
         self.rotary = _rotary(config, self.window)
         self.query_norm = make_norm(config.norm, self.head_size) if config.attention.qk_norm else None
         self.key_norm = make_norm(config.norm, self.head_size) if config.attention.qk_norm else None
 
-    def forward(self, x_TD: Tensor, stream: Stream, read: Stream | None = None, rows_R: Tensor | None = None) -> Tensor:
-        """read, rows_R: the rows that are read and the stream of them (`layout.read_rows`), or both None for all."""
-        if read is None or rows_R is None:
+    def forward(
+        self,
+        x_TD: Tensor,
+        stream: Stream,
+        read: Stream | None = None,
+        rows_R: Tensor | None = None,
+        bias: Bias | None = None,
+        keep: Slots | None = None,
+    ) -> Tensor:
+        """read, rows_R: the rows that are read and the stream of them (`layout.read_rows`), or both None for all.
+        bias: of the scores. keep: slots that keys and values are kept in."""
+        if (read is None or rows_R is None) and self.num_shared == self.num_heads:
             read = stream
             maps = [self._maps(self.qkv(x_TD), stream, ("query", "key", "value"))]
+            kv_TCHE = maps[0][:, 1:]
         else:
             weights, biases = self._split()
-            q_RD = linear(take(x_TD, rows_R), weights[0], biases[0])
+            q_RD = linear(x_TD if rows_R is None else take(x_TD, rows_R), weights[0], biases[0])
             kv_TX = linear(x_TD, weights[1], biases[1])
+            read = stream if read is None else read
             maps = [self._maps(q_RD, read, ("query",)), self._maps(kv_TX, stream, ("key", "value"))]
+            kv_TCHE = maps[1]
+            maps[1] = self._for_all_heads(kv_TCHE)
+        if keep is not None:
+            keep.fill(kv_TCHE)
         rate = self.dropout if self.training else 0.0
-        mixed_RHE = attend_maps(maps, read, stream, self.window, None, rate)
+        mixed_RHE = attend_maps(maps, read, stream, self.window, bias, rate, self.scaled)
         return self.output(mixed_RHE.flatten(1))  # type: ignore[no-any-return]
+
+    def step(self, x_ND: Tensor, step: Step, layer: int, scores: Tensor | None = None) -> Tensor:
+        """One more row of each sequence, [N, D]. scores: [N, H, 1, W], added to the products."""
+        q_NX, kv_NX = self.qkv(x_ND).split(self.sizes, dim=1)
+        q_NHE = self._maps(q_NX.contiguous(), step.stream, ("query",))[:, 0]
+        slots = step.cache.read
+        slots.append(layer, self._maps(kv_NX.contiguous(), step.stream, ("key", "value")), step)
+        mask = step.mask(slots, self.window, x_ND.dtype)
+        if scores is not None:
+            mask = scores if mask is None else scores + mask
+        return self.output(attend_slots(q_NHE, *slots.keys_and_values(layer), mask, self.scaled))  # type: ignore[no-any-return]
 
     def _split(self) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
         """The weights and biases of queries, and of keys and values."""
-        size = self.qkv.in_features
-        weights = torch.split(self.qkv.weight, [size, 2 * size])
-        return weights, (None, None) if self.qkv.bias is None else torch.split(self.qkv.bias, [size, 2 * size])
+        weights = torch.split(self.qkv.weight, self.sizes)
+        return weights, (None, None) if self.qkv.bias is None else torch.split(self.qkv.bias, self.sizes)
+
+    def _for_all_heads(self, kv_TCHE: Tensor) -> Tensor:
+        """A key and a value for each head of queries."""
+        shared = self.num_heads // self.num_shared
+        return kv_TCHE if shared == 1 else kv_TCHE.repeat_interleave(shared, dim=2)
 
     def _maps(self, maps_TX: Tensor, stream: Stream, names: tuple[str, ...]) -> Tensor:
         """[T, C·H·E] to [T, C, H, E], queries and keys normed and turned where the config says so."""
-        shape = (len(maps_TX), len(names), self.num_heads, self.head_size)
+        shape = (len(maps_TX), len(names), self.num_heads if "query" in names else self.num_shared, self.head_size)
         if self.query_norm is not None and self.key_norm is not None:
             norms = {"query": self.query_norm, "key": self.key_norm}
             parts = zip(names, maps_TX.view(shape).unbind(1), strict=True)
@@ -132,9 +206,60 @@ class SelfAttention(nn.Module):
         return maps_TX.view(shape)
 
 
+class CrossAttention(nn.Module):
+    """Attention to the rows of an encoder's output, with maps as self-attention has them: x_TD to [T, D], or [R, D].
+
+    `at` rows are read as in self-attention; every row of the source is seen (Vaswani et al. 2017, section 3.2.3).
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.num_heads, self.head_size = config.attention.num_heads, config.head_size
+        self.dropout = config.attention.dropout
+        self.scaled = config.attention.scaled
+        size = self.num_heads * self.head_size
+        self.query = Linear(config.hidden_size, size, bias=config.attention.bias)
+        self.key_value = Linear(config.hidden_size, 2 * size, bias=config.attention.bias)
+        self.key_value.fused_rows = (size, size)
+        self.output = Linear(size, config.hidden_size, bias=config.attention.bias)
+
+    def forward(self, x_RD: Tensor, queries: Stream, source: Source, keep: Slots | None = None) -> Tensor:
+        """x_RD: the rows of `queries`. keep: slots that the source's keys and values are kept in."""
+        q_RCHE = self.query(x_RD).view(-1, 1, self.num_heads, self.head_size)
+        kv_SCHE = self.key_value(source.rows_SD).view(-1, 2, self.num_heads, self.head_size)
+        if keep is not None:
+            keep.fill(kv_SCHE)
+        rate = self.dropout if self.training else 0.0
+        mixed = attend_maps([q_RCHE, kv_SCHE], queries, source.stream, None, None, rate, self.scaled)
+        return self.output(mixed.flatten(1))  # type: ignore[no-any-return]
+
+    def step(self, x_ND: Tensor, step: Step, layer: int) -> Tensor:
+        """One more row of each sequence, [N, D]."""
+        slots = step.cache.source
+        if slots is None:
+            raise ValueError("this cache holds nothing of an encoder")
+        q_NHE = self.query(x_ND).view(-1, self.num_heads, self.head_size)
+        mask = step.mask(slots, None, x_ND.dtype)
+        return self.output(attend_slots(q_NHE, *slots.keys_and_values(layer), mask, self.scaled))  # type: ignore[no-any-return]
+
+
+def attend_slots(q_NHE: Tensor, k_NGWE: Tensor, v_NGWE: Tensor, mask: Tensor | None, scaled: bool) -> Tensor:
+    """Attention of one query a sequence to its slots, [N, H·E]. Of H heads, H / G consecutive ones share keys.
+
+    mask: [N, 1 or H, 1, W], added to the scores.
+    """
+    (number, heads, size), shared = q_NHE.shape, k_NGWE.shape[1]
+    q_NGQE = q_NHE.view(number, shared, heads // shared, size)
+    if mask is not None and mask.shape[1] == heads:
+        mask = mask.view(number, shared, heads // shared, -1)
+    mixed = F.scaled_dot_product_attention(q_NGQE, k_NGWE, v_NGWE, attn_mask=mask, scale=None if scaled else 1.0)
+    return mixed.reshape(number, heads * size)
+
+
 def _rotary(config: TransformerConfig, window: int | None) -> Rotary | None:
     choice = config.position
     if not isinstance(choice, RotaryChoice):
         return None
     is_local = window is not None and choice.local_base is not None
-    return Rotary(choice.local_base if is_local and choice.local_base else choice.base, config.head_size)
+    base = choice.local_base if is_local and choice.local_base else choice.base
+    return Rotary(base, config.head_size, choice.scaling)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pretune.core.stream import Batch, Stream
+from pretune.nn.cache import Cache
 
 MakeHead = Callable[[str, "Body", int | None], nn.Module]
 """A family's `head(kind, body, num_labels)`."""
@@ -34,6 +35,14 @@ class Body(nn.Module):
 
     def forward(self, batch: Batch, rows: Tensor | None = None, layers: Literal["all"] | None = None) -> Any:
         """Hidden vectors, [T, D], or [R, D] at `rows`; every layer's, [T, D] each, with layers="all"."""
+        raise NotImplementedError
+
+    def prefill(self, batch: Batch, room: int) -> tuple[Tensor, Cache]:
+        """Reads what sequences begin with: the last token's vectors [N, D], as given, and what `step` goes on with."""
+        raise NotImplementedError
+
+    def step(self, ids_N: Tensor, cache: Cache) -> Tensor:
+        """Reads one more token of each sequence: their vectors, [N, D]."""
         raise NotImplementedError
 
     def like(self, **changes: Any) -> Self:

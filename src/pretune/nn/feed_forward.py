@@ -30,6 +30,7 @@ class FeedForward(nn.Module):
         super().__init__()
         size = settings.intermediate_size
         self.gated = settings.gated
+        self.dropout = settings.dropout
         self.activation = ACTIVATIONS[settings.activation]
         self.inner = Linear(hidden_size, 2 * size if self.gated else size, bias=settings.bias)
         self.inner.fused_rows = (size, size) if self.gated else ()
@@ -39,5 +40,8 @@ class FeedForward(nn.Module):
         inner = self.inner(x_TD)
         if self.gated:
             value_TF, gate_TF = inner.chunk(2, dim=-1)
-            return self.output(self.activation(value_TF) * gate_TF)  # type: ignore[no-any-return]
-        return self.output(self.activation(inner))  # type: ignore[no-any-return]
+            return self.output(self._drop(self.activation(value_TF) * gate_TF))  # type: ignore[no-any-return]
+        return self.output(self._drop(self.activation(inner)))  # type: ignore[no-any-return]
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout) if self.dropout and self.training else x

@@ -48,12 +48,14 @@ class MaskedLMHead(nn.Module):
             raise ValueError(f"rows of {hidden_size} need a transform to meet token vectors of {token_size}")
         self.transform = None if settings.transform is None else Transform(token_size, settings.transform, hidden_size)
         self.decoder = Linear(token_size, vocab_size, bias=settings.bias)
+        self.scale = hidden_size**-0.5 if settings.scaled else None
         if settings.tied:
             self.decoder.weight = body.token_embedding.weight
         initialise(self, init, seed, keep=body)
 
-    def forward(self, hidden_MKD: Tensor, targets: Targets) -> Tensor:
+    def forward(self, hidden_MKD: Tensor, targets: Targets | None = None) -> Tensor:
         x_MD = one_row(hidden_MKD)
+        x_MD = x_MD if self.scale is None else x_MD * self.scale
         return self.decoder(x_MD if self.transform is None else self.transform(x_MD))  # type: ignore[no-any-return]
 
 

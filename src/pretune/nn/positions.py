@@ -21,7 +21,11 @@ from pretune.nn.initial import Embedding
 
 def check_positions(stream: Stream, max_positions: int) -> None:
     """Raises ValueError for a sequence longer than the positions there are. Looks at host lengths only."""
-    longest = int(stream.lengths_N.max(initial=0))
+    check_width(int(stream.lengths_N.max(initial=0)), max_positions)
+
+
+def check_width(longest: int, max_positions: int) -> None:
+    """Raises ValueError where a sequence is to become longer than there are positions."""
     if longest > max_positions:
         raise ValueError(f"a sequence of {longest} tokens is longer than the {max_positions} positions of this model")
 
@@ -34,24 +38,35 @@ class Learned(nn.Module):
         self.first = settings.first
         self.embedding = Embedding(settings.first + settings.max_positions, hidden_size)
 
+    @property
+    def num_positions(self) -> int:
+        return self.embedding.num_embeddings - self.first
+
     def forward(self, stream: Stream) -> Tensor:
-        check_positions(stream, self.embedding.num_embeddings - self.first)
+        check_positions(stream, self.num_positions)
         return F.embedding(stream.positions_T + self.first, self.embedding.weight)
 
 
 class Sinusoidal(nn.Module):
-    """Vaswani et al. (2017, section 3.5): dimension 2i is sin(p / 10000^(2i/D)), dimension 2i + 1 its cosine."""
+    """Vaswani et al. (2017, section 3.5): dimension 2i is sin(p / 10000^(2i/D)), dimension 2i + 1 its cosine;
+    not interleaved, all sines stand before all cosines."""
 
     table_PD: Tensor
 
     def __init__(self, settings: config.Sinusoidal, hidden_size: int) -> None:
         super().__init__()
         angles = torch.outer(torch.arange(settings.max_positions).double(), frequencies(hidden_size, 10_000.0).double())
-        table_PD = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :hidden_size]
+        waves = [angles.sin(), angles.cos()]
+        table_PD = torch.stack(waves, dim=-1).flatten(1) if settings.interleaved else torch.cat(waves, dim=-1)
+        table_PD = table_PD[:, :hidden_size]
         self.register_buffer("table_PD", table_PD.float(), persistent=False)
 
+    @property
+    def num_positions(self) -> int:
+        return len(self.table_PD)
+
     def forward(self, stream: Stream) -> Tensor:
-        check_positions(stream, len(self.table_PD))
+        check_positions(stream, self.num_positions)
         return F.embedding(stream.positions_T, self.table_PD)
 
 

@@ -9,43 +9,58 @@ everywhere. This is exact, not an approximation: no later layer reads the other 
 from dataclasses import replace
 from typing import Any, Literal, Self
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretune.core.randomness import derive_seed
 from pretune.core.stream import Batch, Stream, left_to_right
 from pretune.nn import config as choices
+from pretune.nn.attention import Source
 from pretune.nn.bilstm import BiLSTM
-from pretune.nn.block import Block
+from pretune.nn.block import Block, Pass
 from pretune.nn.body import Body
+from pretune.nn.cache import Cache, Slots
 from pretune.nn.config import TransformerConfig
 from pretune.nn.initial import Embedding, Linear, initialise
 from pretune.nn.layout import read_rows
 from pretune.nn.norms import make_norm
-from pretune.nn.positions import Learned, Sinusoidal
+from pretune.nn.positions import Learned, Sinusoidal, check_width
+from pretune.nn.relative import RelativeScores
 from pretune.nn.rows import take
 
 
 class Transformer(Body):
-    """An encoder of one stream: each sequence sees itself, as its visibility says.
+    """A body of one stream: each sequence sees itself, as its visibility says.
 
     Its weights are drawn from `seed` when it is made. On the meta device, and with None, for whoever fills them with
-    weights of a file, they are not.
+    weights of a file, they are not. tokens: token vectors that it shares with another stack; None: its own.
+    reads_source: whether its layers read an encoder's rows too.
     """
 
     config: TransformerConfig
 
-    def __init__(self, config: TransformerConfig, seed: int | None = 0) -> None:
+    def __init__(
+        self,
+        config: TransformerConfig,
+        seed: int | None = 0,
+        *,
+        tokens: Embedding | None = None,
+        reads_source: bool = False,
+    ) -> None:
         super().__init__()
         self.config = config
         size = config.token_size
-        self.token_embedding = Embedding(config.vocab_size, size)
-        self.position = _added_positions(config)
+        self.token_embedding = Embedding(config.vocab_size, size) if tokens is None else tokens
+        self.position = _positions(config)
         self.segment_embedding = Embedding(config.num_segments, size) if config.num_segments else None
         self.embedding_norm = make_norm(config.norm, size) if config.embedding_norm else None
         is_mapped = config.embedding_size is not None
         self.embedding_map = Linear(size, config.hidden_size) if is_mapped else None
-        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_groups or config.num_layers))
+        self.layers = nn.ModuleList(
+            Block(config, layer, reads_source) for layer in range(config.num_groups or config.num_layers)
+        )
         self.final_norm = make_norm(config.norm, config.hidden_size) if config.final_norm else None
         self.top = BiLSTM(config.hidden_size) if config.top is not None else None
         if seed is not None:
@@ -70,9 +85,11 @@ class Transformer(Body):
         if not isinstance(stream.ids_T, Tensor):
             raise ValueError("the batch is still in numpy: move it to the model's device with batch.to(device)")
         x_TD = F.embedding(stream.ids_T, self.token_embedding.weight)
+        if self.config.scaled_embedding:
+            x_TD = x_TD * self.config.token_size**0.5
         if self.segment_embedding is not None:
             x_TD = x_TD + F.embedding(stream.segment_ids_T, self.segment_embedding.weight)
-        if self.position is not None:
+        if isinstance(self.position, Learned | Sinusoidal):
             x_TD = x_TD + self.position(stream)
         if self.embedding_norm is not None:
             x_TD = self.embedding_norm(x_TD)
@@ -90,18 +107,32 @@ class Transformer(Body):
         """
         if batch.target is not None:
             raise ValueError("this body reads one stream, and the batch has a target stream too")
+        return self.run(batch.source, rows, layers)
+
+    def run(
+        self,
+        stream: Stream,
+        rows: Tensor | None = None,
+        layers: Literal["all"] | None = None,
+        source: Source | None = None,
+        cache: Cache | None = None,
+    ) -> Any:
+        """`forward` for a stream. source: an encoder's rows, which the layers read. cache: filled with keys and values
+        of all rows."""
         if layers is not None and rows is not None:
             raise ValueError("layers='all' gives every row: leave rows out")
-        stream = self._seen(batch.source)
+        stream = self._seen(stream)
         x_TD = self.embed(stream)
         kept = [x_TD]
-        blocks = [self.layers[self.config.block(layer)] for layer in range(self.config.num_layers)]
+        bias = self.position.for_pass() if isinstance(self.position, RelativeScores) else None
+        given = Pass(stream, bias, source, cache)
+        blocks = self._blocks()
         for block in blocks[:-1]:
-            x_TD = block(x_TD, stream)
+            x_TD = block(x_TD, given)
             kept.append(x_TD)
         wanted, rows = rows, None if self.top is not None else rows
         read = None if rows is None else read_rows(stream, rows)
-        x_RD = blocks[-1](x_TD, stream, read, rows)
+        x_RD = blocks[-1](x_TD, given, read, rows)
         if self.final_norm is not None:
             x_RD = self.final_norm(x_RD)
         if self.top is not None:
@@ -109,6 +140,41 @@ class Transformer(Body):
             x_RD = self.top(x_RD, stream)
             x_RD = x_RD if wanted is None else take(x_RD, wanted)
         return x_RD if layers is None else [*kept, x_RD]
+
+    def prefill(self, batch: Batch, room: int) -> tuple[Tensor, Cache]:
+        """Reads what sequences begin with. Gives the hidden vector of each one's last token, [N, D], and the cache with
+        which `step` goes on; sequences are in the order in which their examples were given to `pack`.
+
+        room: how many tokens of each may follow. Raises ValueError for a longer sequence than there are positions.
+        """
+        if batch.target is not None:
+            raise ValueError("this body reads one stream, and the batch has a target stream too")
+        cache = Cache(Slots(batch.source, room))
+        return self.fill(batch.source, cache), cache
+
+    def fill(self, stream: Stream, cache: Cache, source: Source | None = None) -> Tensor:
+        """`prefill` for a stream and an empty cache."""
+        if self.top is not None:
+            raise ValueError("a body with a layer on top does not generate")
+        if isinstance(self.position, Learned | Sinusoidal):
+            check_width(cache.read.width, self.position.num_positions)
+        order = np.arange(len(stream.lengths_N)) if stream.order_N is None else stream.order_N
+        last_N = torch.from_numpy(np.cumsum(stream.lengths_N) - 1).to(self.device)
+        hidden_ND = self.run(stream, last_N, None, source, cache)
+        return hidden_ND[torch.from_numpy(np.argsort(order)).to(self.device)]  # type: ignore[no-any-return]
+
+    def step(self, ids_N: Tensor, cache: Cache) -> Tensor:
+        """Reads one more token of each sequence: their hidden vectors, [N, D]. ValueError where no slot is left."""
+        step = cache.step(ids_N)
+        x_ND = self.embed(step.stream)
+        scores = self.position.step(step) if isinstance(self.position, RelativeScores) else None
+        for layer, block in enumerate(self._blocks()):
+            x_ND = block.step(x_ND, step, layer, scores)
+        return x_ND if self.final_norm is None else self.final_norm(x_ND)
+
+    def _blocks(self) -> list[Any]:
+        """The block of each layer."""
+        return [self.layers[self.config.block(layer)] for layer in range(self.config.num_layers)]
 
     def put_on_top(self, choice: choices.BiLSTM, seed: int) -> None:
         """Gives the body a layer on top, with fresh weights."""
@@ -126,9 +192,11 @@ class Transformer(Body):
         return stream.cache["left to right"]  # type: ignore[no-any-return]
 
 
-def _added_positions(config: TransformerConfig) -> nn.Module | None:
+def _positions(config: TransformerConfig) -> nn.Module | None:
     if isinstance(config.position, choices.Learned):
         return Learned(config.position, config.token_size)
     if isinstance(config.position, choices.Sinusoidal):
         return Sinusoidal(config.position, config.token_size)
+    if isinstance(config.position, choices.RelativeBuckets):
+        return RelativeScores(config.position, config.attention.num_heads, config.attention.causal)
     return None

@@ -1,0 +1,120 @@
+"""What a body keeps of the tokens it has read, so that it can go on a token at a time: keys and values in slots.
+
+A sequence has a row of slots, filled from the left, and its own length. Prompts are read packed, and their keys and
+values put into slots; a step then computes one row a sequence, with a mask over the slots that are not filled. What an
+encoder gave is kept the same way, once.
+
+Dimensions: N sequences, H heads of keys and values, W slots, C = 2 (keys, values), E head size, T packed tokens.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pretune.core.stream import Stream
+
+
+class Slots:
+    """Keys and values of N sequences in every layer of a body, [N, W, C, H, E] each, and how far they are filled.
+
+    stream: packed; whose tokens they are filled with first. room: how many more of each sequence may follow.
+    Sequences stand in the order they were given to `pack`.
+    """
+
+    def __init__(self, stream: Stream, room: int = 0) -> None:
+        order_N = np.arange(len(stream.lengths_N)) if stream.order_N is None else np.asarray(stream.order_N)
+        self.lengths_N: NDArray[np.int64] = np.empty_like(stream.lengths_N)
+        self.lengths_N[order_N] = stream.lengths_N
+        self.width = int(self.lengths_N.max(initial=0)) + room
+        starts_N = np.cumsum(stream.lengths_N) - stream.lengths_N
+        within_T = np.arange(stream.num_tokens) - np.repeat(starts_N, stream.lengths_N)
+        at_T = np.repeat(order_N, stream.lengths_N) * self.width + within_T
+        self._at_T = torch.from_numpy(at_T).to(stream.positions_T.device)
+        self.layers: list[Tensor] = []
+
+    def fill(self, kv_TCHE: Tensor) -> None:
+        """Puts the packed keys and values of the next layer into slots of its own."""
+        slots = kv_TCHE.new_zeros(len(self.lengths_N) * self.width, *kv_TCHE.shape[1:])
+        slots.index_copy_(0, self._at_T, kv_TCHE.detach())
+        self.layers.append(slots.view(len(self.lengths_N), self.width, *kv_TCHE.shape[1:]))
+
+    def append(self, layer: int, kv_NCHE: Tensor, step: "Step") -> None:
+        """Puts the key and the value of each sequence's new token at its next slot."""
+        self.layers[layer][step.sequences_N, step.at_N] = kv_NCHE
+
+    def keys_and_values(self, layer: int) -> tuple[Tensor, Tensor]:
+        """[N, H, W, E] each, slots up to the longest sequence's last."""
+        used = self.layers[layer][:, : int(self.lengths_N.max(initial=0))]
+        return used[:, :, 0].transpose(1, 2), used[:, :, 1].transpose(1, 2)
+
+    def select(self, rows: Tensor) -> None:
+        """Sequence n becomes what `rows[n]` was; they may become fewer or more."""
+        used = int(self.lengths_N.max(initial=0))
+        for layer, slots in enumerate(self.layers):
+            chosen = slots.new_empty(len(rows), *slots.shape[1:])
+            chosen[:, :used] = slots[:, :used].index_select(0, rows)
+            chosen[:, used:] = 0
+            self.layers[layer] = chosen
+        self.lengths_N = self.lengths_N[rows.cpu().numpy()]
+
+
+class Cache:
+    """The state of N sequences that a body goes on with. read: what the body has read; source: what its layers read of
+    an encoder, which grows no more."""
+
+    def __init__(self, read: Slots, source: Slots | None = None) -> None:
+        self.read = read
+        self.source = source
+
+    @property
+    def lengths_N(self) -> NDArray[np.int64]:
+        """Tokens that each sequence has so far, on the decoder's side."""
+        return self.read.lengths_N
+
+    def select(self, rows: Tensor) -> None:
+        """Sequence n becomes what `rows[n]` was: beams that are gone on with, sequences that are finished left out."""
+        self.read.select(rows)
+        if self.source is not None:
+            self.source.select(rows)
+
+    def step(self, ids_N: Tensor) -> "Step":
+        """One more token of each sequence. ValueError where there is no slot left."""
+        if int(self.lengths_N.max(initial=0)) >= self.read.width:
+            raise ValueError(f"no slot is left of {self.read.width}: give prefill more room")
+        return Step(self, ids_N)
+
+
+class Step:
+    """One more token of N sequences: where it goes, and what it sees. Masks are made once and shared by all layers.
+
+    stream: N sequences of one token each.
+    """
+
+    def __init__(self, cache: Cache, ids_N: Tensor) -> None:
+        self.cache = cache
+        device = ids_N.device
+        self.at_N = torch.from_numpy(cache.lengths_N).to(device)
+        self.sequences_N = torch.arange(len(ids_N), device=device)
+        nothing = torch.zeros_like(ids_N)
+        ones_N = np.ones(len(ids_N), np.int64)
+        self.stream = Stream(ids_N, self.at_N, nothing, nothing, nothing, lengths_N=ones_N)
+        cache.read.lengths_N = cache.read.lengths_N + 1
+        self._masks: dict[tuple[str, int | None, torch.dtype], Tensor | None] = {}
+
+    def mask(self, slots: Slots, window: int | None, dtype: torch.dtype) -> Tensor | None:
+        """[N, 1, 1, W], 0 where a filled slot is seen and -inf elsewhere; None where all are."""
+        key = ("source" if slots is self.cache.source else "read", window, dtype)
+        if key not in self._masks:
+            self._masks[key] = self._made(slots, window, dtype)
+        return self._masks[key]
+
+    def _made(self, slots: Slots, window: int | None, dtype: torch.dtype) -> Tensor | None:
+        lengths_N, used = slots.lengths_N, int(slots.lengths_N.max(initial=0))
+        if (lengths_N == used).all() and (window is None or used <= window + 1):
+            return None
+        hidden_NW = np.arange(used) >= lengths_N[:, None]
+        if window is not None:
+            hidden_NW |= np.arange(used) < lengths_N[:, None] - 1 - window
+        mask_NW = torch.zeros(hidden_NW.shape, dtype=dtype).masked_fill_(torch.from_numpy(hidden_NW), -torch.inf)
+        return mask_NW[:, None, None].to(self.at_N.device)
