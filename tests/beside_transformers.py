@@ -154,3 +154,38 @@ def with_labels(config):
     config.id2label = dict(enumerate(LABELS))
     config.label2id = {label: number for number, label in enumerate(LABELS)}
     return config
+
+
+def assert_steps_equal(model, reference, batch_examples, num_steps=3, tolerance=1e-5):
+    """Prompts of unequal lengths read at once, then a token more at a time, and once half of the sequences left out and
+    the others turned round: logits of the last rows equal those of transformers, each sequence alone with its cache."""
+    steps_SN = torch.randint(5, VOCAB, (num_steps, len(batch_examples)), generator=torch.Generator().manual_seed(3))
+    kept = list(range(len(batch_examples)))
+    with torch.no_grad():
+        hidden_ND, cache = model.eval().body.prefill(pack(batch_examples).to("cpu"), num_steps)
+        alone = [reference_step(reference, example, None, None) for example in batch_examples]
+        for step in range(num_steps + 1):
+            logits_NV = model.heads["lm"](hidden_ND.unsqueeze(1), None)
+            for row, number in enumerate(kept):
+                torch.testing.assert_close(logits_NV[row], alone[number].logits[0, -1], atol=tolerance, rtol=0)
+            if step == num_steps:
+                break
+            if step == 1:
+                order = torch.arange(len(kept) - 1, -1, -2)
+                kept = [kept[row] for row in order]
+                cache.select(order)
+            ids_N = steps_SN[step, kept]
+            hidden_ND = model.body.step(ids_N, cache)
+            for row, number in enumerate(kept):
+                told = alone[number], batch_examples[number]
+                alone[number] = reference_step(reference, told[1], ids_N[row : row + 1], told[0].past_key_values)
+
+
+def reference_step(reference, example, next_id, cache):
+    """Their output after a prompt (a decoder's input, where there is one), or after one token more with their cache."""
+    source = torch.from_numpy(example.source.ids_T)[None]
+    read = source if example.target is None else torch.from_numpy(example.target.ids_T)[None]
+    ids = read if next_id is None else next_id[None]
+    name = "input_ids" if example.target is None else "decoder_input_ids"
+    more = {} if example.target is None else {"input_ids": source}
+    return reference(**{name: ids}, **more, past_key_values=cache, use_cache=True, return_dict=True)

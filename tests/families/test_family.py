@@ -18,7 +18,7 @@ from pretune.nn.config import Attention, FanIn, Rotary
 from pretune.nn.model import Model
 
 FAMILIES = sorted(entries("pretune.families"))
-DECODERS = ("gpt", "gpt2")  # whose language model has no weights of its own, and whose classes no bias
+DECODERS = ("gpt", "gpt2", "llama")  # whose language model has no weights of its own, and whose classes no bias
 ENCODERS = [name for name in FAMILIES if name not in DECODERS]
 SPECIAL = {"pad": 0, "cls": 1, "sep": 2}
 SMALL = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 128}
@@ -56,7 +56,7 @@ def outputs(model, *kinds):
 
 
 def test_the_folder_has_these_families():
-    assert FAMILIES == ["albert", "bert", "distilbert", "electra", "gpt", "gpt2", "modern", "roberta"]
+    assert FAMILIES == ["albert", "bert", "distilbert", "electra", "gpt", "gpt2", "llama", "modern", "roberta"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -249,9 +249,9 @@ def test_missing_and_unknown_weights_are_named(name):
     family, model = small(name, LM)
     hf, weights = family.to_hf(model)
     keys = ("1.attention.self.key.weight", "1.attn.Wqkv.weight", "1.attention.k_lin.weight", "0.attention.key.weight")
-    keys += ("1.attn.c_attn.weight",)
+    keys += ("1.attn.c_attn.weight", "1.self_attn.k_proj.weight")
     lost = next(key for key in weights if key.endswith(keys))
-    with pytest.raises(InputError, match=r"lack .*[01]\.att"):
+    with pytest.raises(InputError, match=r"lack .*[01]\.(self_)?att"):
         family.from_hf(hf, {key: value for key, value in weights.items() if key != lost})
     with pytest.raises(InputError, match="surprise"):
         family.from_hf(hf, weights | {"surprise.weight": torch.zeros(1)})
@@ -369,7 +369,7 @@ def test_config_changes_by_path_and_refuses_what_files_cannot_say(name):
             family.config("mini", 100, **wrong)
     with pytest.raises(InputError, match="size of"):
         family.config("huge", 100)
-    other = {"modern": {"placement": "post"}}.get(name, {"position": Rotary()})
+    other = {"placement": "post"} if name in ("llama", "modern") else {"position": Rotary()}
     with pytest.raises(InputError, match=f"{name}'s files can express.*{next(iter(other))}"):
         family.config("mini", 100, **other)
 
@@ -404,7 +404,9 @@ def test_templates(name):
 
 def test_family_of_names_what_there_is():
     assert family_of({"model_type": "modernbert"}).name == "modern"
-    with pytest.raises(InputError, match="'mamba'.*albert, bert, distilbert, electra, gpt, gpt2, modern, roberta"):
+    with pytest.raises(
+        InputError, match="'mamba'.*albert, bert, distilbert, electra, gpt, gpt2, llama, modern, roberta"
+    ):
         family_of({"model_type": "mamba"})
 
 

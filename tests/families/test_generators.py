@@ -13,7 +13,7 @@ from pretune.nn.model import Model
 from pretune.objectives.replaced_token import replaced_token
 
 KNOWS_A_MAP = ("albert", "electra")
-DECODERS = ("gpt", "gpt2")
+DECODERS = ("gpt", "gpt2", "llama")
 
 
 @pytest.mark.parametrize("name", DECODERS)

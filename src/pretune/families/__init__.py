@@ -7,6 +7,7 @@ albert.py      small mapped embeddings, one block for all layers (Lan et al. 202
 electra.py     discriminators and generators: smaller embeddings, a score a token (Clark et al. 2020)
 gpt.py         GPT: the first decoder, post-norm (Radford et al. 2018)
 gpt2.py        GPT-2: a decoder, pre-norm, four published sizes (Radford et al. 2019)
+llama.py       Llama: RMSNorm, rotary, SwiGLU, grouped heads (Touvron et al. 2023)
 modern.py      ModernBERT's architecture at our sizes: pre-norm, rotary, gated (Warner et al. 2024)
 family.py      the Family protocol, HeadSpec, `open_family`, `family_of`
 encoder.py     what encoder families share: bodies, heads and files from tables
