@@ -90,8 +90,10 @@ def make_records(task, number=12):
     return rows
 
 
-def make_model(task, family="bert", seed=1, **changes):
-    """A tiny body of a family with the task's head, weights large enough for outputs that differ."""
+def make_model(task, family=None, seed=1, **changes):
+    """A tiny body of a family with the task's head, weights large enough for outputs that differ. family: None for
+    bert, or gpt2 where the task predicts next tokens."""
+    family = family or ("gpt2" if task.head == "lm" else "bert")
     inner = 128 if family == "gpt" else 64  # whose files know no other
     family = open_family(family)
     size = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": inner}

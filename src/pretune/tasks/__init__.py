@@ -8,6 +8,9 @@ tag.py        a tag for each word
 choose.py     one of several texts
 similar.py    a vector for each text, whose cosines say how similar texts are
 answer.py     the span of a context that answers a question, or that there is none
+language_modelling.py  the probability of a text, a token, a word and a byte
+text_windows.py  a text as windows in which each token is predicted once
+byte_ngrams.py  n-grams of bytes, smoothed: a language model without a network
 text_vectors.py  tasks that compare the vectors of texts
 siamese_losses.py  their losses: cosine, triplet, ranking with in-batch negatives
 similar_scores.py  how similarities are judged: values, triplets, ranks, classes

@@ -1,7 +1,8 @@
 """Predictions and scores of a model on records: sorted by length, batched by tokens, given back in the given order."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +76,11 @@ def evaluate_task(
 
 def predict_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> list[Prediction]:
     """Predictions of a source made with `labelled=False`, in the order of its records."""
-    predictions = _each_batch(model, source, source.task.decode, max_tokens)
+    source.task.check_model(model)
+    with torch.inference_mode(), _in_eval_mode(model):
+        predictions = source.task.said(model, source, max_tokens)
+    if predictions is None:
+        predictions = _each_batch(model, source, source.task.decode, max_tokens)
     return source.task.completed(predictions, source.records)
 
 
@@ -88,24 +93,30 @@ def _each_batch(model: Any, source: TaskSource, use: Callable[..., Sequence[Any]
     """What `use` makes of the outputs of each batch, a value a record, in the order of the records."""
     source.task.check_model(model)
     values: list[Any] = [None] * len(source)
+    with torch.inference_mode(), _in_eval_mode(model):
+        for part in cut(source.examples, max_tokens):
+            batch = pack(part)
+            numbers = batch.origin_E.tolist()
+            outputs = source.task.outputs(model, batch.to(model.body.device))
+            if not outputs[source.task.head].isfinite().all():
+                raise RunError("the model's outputs are not finite: training has diverged; lower optimizer.lr")
+            found = use(outputs, batch, [source.records[number] for number in numbers])
+            for number, value in zip(numbers, found, strict=True):
+                values[number] = value
+    return values
+
+
+@contextmanager
+def _in_eval_mode(model: Any) -> Iterator[None]:
+    """Leaves the model as it was: `train` and `eval` walk through all modules."""
     was_training = model.training
-    if was_training:  # it walks through all modules
+    if was_training:
         model.eval()
     try:
-        with torch.inference_mode():
-            for part in cut(source.examples, max_tokens):
-                batch = pack(part)
-                numbers = batch.origin_E.tolist()
-                outputs = source.task.outputs(model, batch.to(model.body.device))
-                if not outputs[source.task.head].isfinite().all():
-                    raise RunError("the model's outputs are not finite: training has diverged; lower optimizer.lr")
-                found = use(outputs, batch, [source.records[number] for number in numbers])
-                for number, value in zip(numbers, found, strict=True):
-                    values[number] = value
+        yield
     finally:
         if was_training:
             model.train()
-    return values
 
 
 def evaluate_source(model: Any, source: TaskSource, *, max_tokens: int = MAX_TOKENS) -> Evaluation:

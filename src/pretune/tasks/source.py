@@ -35,8 +35,8 @@ class TaskSource:
     ) -> None:
         if labelled:
             task.check_training(records)
-        self.task = task
-        self.records = list(records)
+        self.task, self.records = task, list(records)
+        self.tokenizer, self.template, self.max_length = tokenizer, template, max_length
         examples = task.featurize_all(self.records, tokenizer, template, max_length, labelled=labelled)
         self.examples = [replace(example, origin_E=np.array([number])) for number, example in enumerate(examples)]
         self._settings = [repr(task), tokenizer.fingerprint, repr(template), max_length, labelled]

@@ -32,6 +32,16 @@ Scores = dict[str, float]
 """Metric -> value: fractions between 0 and 1, correlations between -1 and 1."""
 
 
+class Featurized(Protocol):
+    """Records and what they became (`TaskSource`)."""
+
+    records: list[Record]
+    examples: list[Example]
+    tokenizer: Tokenizer
+    template: Template
+    max_length: int
+
+
 class Task(Protocol):
     """One downstream job. Its settings are fields; those that `fit_labels` binds are saved with the model."""
 
@@ -115,6 +125,11 @@ class Task(Protocol):
         """The texts and gold labels of a record, for checks of the data (`text.check`). By default the columns that a
         class variable `columns` names, else the usual ones; `gold` is what a class variable of that name says."""
         return contents_of(record, getattr(self, "columns", ()), getattr(self, "gold", None))
+
+    def said(self, model: Any, source: Featurized, max_tokens: int) -> list[Prediction] | None:
+        """A prediction for each record by a task that uses a model in a way of its own: writes with it, or reads long
+        texts bit by bit, in batches of about `max_tokens`. None: `decode` reads the outputs of batches of examples."""
+        return None
 
     def evidence(self, outputs: Mapping[str, Tensor], batch: Batch, records: Sequence[Record]) -> list[Evidence]:
         """What `decode` decides on, for each record, as an ensemble averages it."""
