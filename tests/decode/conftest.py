@@ -1,0 +1,119 @@
+"""Random models as transformers makes them, read by ours, with a tokenizer of bytes."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+
+from beside_transformers import randomise
+from pretune.core.continuation import asking, opening
+from pretune.core.stream import Span
+from pretune.decode.generate import Writer
+from pretune.decode.settings import Borders, Generation
+from pretune.families.family import family_of
+from pretune.tokenizers.tokenizer import Tokenizer
+
+END = "<|endoftext|>"
+TEXT = "the old man said to her that she and the good day were not what they had been before , it was a night of wind "
+PROMPTS = ["the old man", "she", "a good day and the night", "wind of what they had been before , the", "it was"]
+SCALES = {"bias": 0.1, "c_proj.weight": 2.0, "wte.weight": 0.3}
+
+
+@pytest.fixture(scope="session")
+def pieces():
+    """A tokenizer of GPT-2's kind, with one special token."""
+    backend = tokenizers.ByteLevelBPETokenizer()
+    backend.train_from_iterator([TEXT] * 3, vocab_size=300, min_frequency=2, special_tokens=[END])
+    roles = dict.fromkeys(("bos", "eos", "unk"), END)
+    return Tokenizer(tokenizers.Tokenizer.from_str(backend.to_str()), special_tokens=roles)
+
+
+@pytest.fixture(scope="session")
+def decoder(pieces):
+    return random_decoder(pieces)
+
+
+def random_decoder(pieces, seed=0, **changes):
+    """A GPT-2 of random weights: theirs, ours, and a writer of ours."""
+    transformers = pytest.importorskip("transformers")
+    size = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    end = pieces.special_ids["eos"]
+    config = transformers.GPT2Config(vocab_size=len(pieces), bos_token_id=end, eos_token_id=end, **size | changes)
+    model = randomise(transformers.GPT2LMHeadModel(config), seed)
+    with torch.no_grad():  # else it writes one token again and again
+        for name, value in model.named_parameters():
+            value.mul_(next((by for end, by in SCALES.items() if name.endswith(end)), 1.0))
+    return beside(model, pieces)
+
+
+def beside(theirs, pieces):
+    """Both libraries' models of the same weights."""
+    hf = theirs.config.to_dict() | {"architectures": [type(theirs).__name__]}
+    family = family_of(hf)
+    weights = {name: value for name, value in theirs.state_dict().items() if name != "lm_head.weight"}
+    model = family.from_hf(hf, weights).model.eval()
+    template = family.template(pieces.special_ids)
+    writer = Writer.of(model, pieces, template, {}, family.max_length(model.body.config, {}))
+    return SimpleNamespace(theirs=theirs, model=model, template=template, pieces=pieces, writer=writer)
+
+
+def examples(pair, prompts=PROMPTS):
+    spans = [pair.pieces.encode(prompt).span() for prompt in prompts]
+    if pair.template.start_id is not None:
+        return [asking(span, pair.template, pair.pieces.vocab) for span in spans]
+    return [opening(span, pair.template) for span in spans]
+
+
+def ours(pair, prompts=PROMPTS, *, borders=None, **settings):
+    writer = pair.writer if borders is None else with_borders(pair.writer, borders)
+    return writer.write(examples(pair, prompts), Generation(**settings))
+
+
+def with_borders(writer, borders):
+    return Writer(writer.model, writer.tokenizer, borders, writer.max_length, writer.lead)
+
+
+def theirs(pair, prompts=PROMPTS, *, alone=False, end_ids=None, **settings):
+    """ids of transformers' generate for each prompt, and scores where it has them; padded on the left, or one by one."""
+    if alone:
+        found = [theirs(pair, [prompt], end_ids=end_ids, **settings) for prompt in prompts]
+        return [texts for one in found for texts in one]
+    ends = list(pair.writer.borders.end_ids) if end_ids is None else list(end_ids)
+    rows = [pair.pieces.encode(prompt).ids_P.tolist() for prompt in prompts]
+    width = max(map(len, rows))
+    input_ids = torch.tensor([[ends[0]] * (width - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    out = pair.theirs.generate(
+        input_ids, attention_mask=mask, pad_token_id=ends[0], eos_token_id=ends,
+        return_dict_in_generate=True, output_scores=True, **{"do_sample": False} | settings,
+    )  # fmt: skip
+    each = settings.get("num_return_sequences", 1)
+    texts = [_without_end(row[width:].tolist(), ends) for row in out.sequences]
+    scores = [None] * len(texts) if settings.get("num_beams", 1) == 1 else out.sequences_scores.tolist()
+    both = list(zip(texts, scores, strict=True))
+    return [both[at : at + each] for at in range(0, len(both), each)]
+
+
+def _without_end(ids, ends):
+    place = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+    return tuple(ids[:place])
+
+
+def assert_same(found, wanted):
+    """The same ids for each prompt, and scores where beams were searched."""
+    assert len(found) == len(wanted)
+    for mine, other in zip(found, wanted, strict=True):
+        assert [text.ids for text in mine] == [ids for ids, _ in other]
+        for text, (_, score) in zip(mine, other, strict=True):
+            assert (text.score is None) == (score is None)
+            assert score is None or np.isclose(text.score, score, atol=1e-4)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    return SimpleNamespace(
+        PROMPTS=PROMPTS, Borders=Borders, assert_same=assert_same, beside=beside, examples=examples, ours=ours,
+        random_decoder=random_decoder, theirs=theirs, with_borders=with_borders,
+    )  # fmt: skip

@@ -1,0 +1,209 @@
+"""Batches, draws, forced beginnings, choices, stop strings and streams, on random models."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from pretune.core.errors import InputError
+from pretune.decode import generate
+from pretune.decode.settings import Generation
+from pretune.decode.texts import as_it_comes, cut_at, text_after
+
+ENDS = (2, *range(40, 300, 13))
+
+
+def texts(found):
+    return [[text.text for text in each] for each in found]
+
+
+def ids(found):
+    return [[text.ids for text in each] for each in found]
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2}])
+def test_a_text_is_the_same_whatever_else_is_in_the_batch(decoder, lab, settings, monkeypatch):
+    given = {"max_new_tokens": 16, "borders": lab.Borders(ENDS), **settings}
+    together = ids(lab.ours(decoder, **given))
+    assert len({len(text) for each in together for text in each}) > 2  # some end early
+    alone = [ids(lab.ours(decoder, [prompt], **given))[0] for prompt in lab.PROMPTS]
+    assert together == alone
+    assert ids(lab.ours(decoder, lab.PROMPTS[::-1], **given)) == together[::-1]
+    monkeypatch.setattr(generate, "TOKENS_AT_ONCE", 60)
+    assert ids(lab.ours(decoder, **given)) == together
+
+
+def test_draws_of_a_prompt_differ_and_depend_on_the_seed(decoder, lab):
+    given = {"max_new_tokens": 12, "do_sample": True, "num_return_sequences": 4}
+    first, again, other = (ids(lab.ours(decoder, seed=seed, **given)) for seed in (1, 1, 2))
+    assert first == again != other
+    assert all(len(set(each)) == 4 for each in first)
+    fewer = ids(lab.ours(decoder, seed=1, **{**given, "num_return_sequences": 2}))
+    assert fewer == [each[:2] for each in first]
+
+
+def test_rows_of_ended_texts_leave_the_cache(decoder, lab, monkeypatch):
+    sizes = []
+    step = type(decoder.model.body).step
+
+    def counted(body, ids_N, cache):
+        sizes.append(len(ids_N))
+        return step(body, ids_N, cache)
+
+    monkeypatch.setattr(type(decoder.model.body), "step", counted)
+    warm = {"do_sample": True, "temperature": 3.0, "num_return_sequences": 4}
+    lab.ours(decoder, max_new_tokens=20, borders=lab.Borders(ENDS), **warm)
+    assert sizes[0] >= 15 and sizes[-1] <= 10 and sizes == sorted(sizes, reverse=True)
+
+
+def test_how_a_text_ended_is_told(decoder, lab):
+    (one,) = lab.ours(decoder, ["the old man"], max_new_tokens=8, borders=lab.Borders())
+    assert one[0].ended_by == "length" and len(one[0].ids) == 8
+    end = one[0].ids[3]
+    for more in ({}, {"num_beams": 2, "length_penalty": -9.0}):
+        (found,) = lab.ours(decoder, ["the old man"], max_new_tokens=8, borders=lab.Borders((end,)), **more)
+        assert found[0].ended_by == "end" and end not in found[0].ids
+    assert one[0].ids.index(end) == len(lab.ours(decoder, ["the old man"], borders=lab.Borders((end,)))[0][0].ids)
+    assert lab.ours(decoder, ["she"], max_new_tokens=1)[0][0].ended_by == "length"
+
+
+def test_forced_tokens_of_a_models_files(decoder, lab):
+    borders = lab.Borders(end_ids=(9,), first_id=44, last_id=9)
+    for more in ({}, {"num_beams": 3}, {"do_sample": True}):
+        for text, *_ in lab.ours(decoder, max_new_tokens=6, borders=borders, **more):
+            assert text.ids[0] == 44 and 9 not in text.ids and text.ended_by == "end"
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True}])
+def test_a_forced_beginning_is_what_a_longer_prompt_gives(decoder, lab, settings):
+    prefix = " and the"
+    found = lab.ours(decoder, max_new_tokens=6, prefix=prefix, **settings)
+    longer = lab.ours(decoder, [prompt + prefix for prompt in lab.PROMPTS], max_new_tokens=6, **settings)
+    assert ids(found) == ids(longer)
+    assert texts(found) == [[prefix + text for text in each] for each in texts(longer)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 2}, {"num_beams": 6, "num_return_sequences": 3}])
+@pytest.mark.parametrize("ends", [(0,), ()])
+def test_only_choices_are_written(decoder, lab, settings, ends):
+    choices = (" good", " good day", " night") if ends else (" good day", " old", " night")
+    found = lab.ours(decoder, choices=choices, borders=lab.Borders(ends), **settings)
+    for each in texts(found):
+        assert len(each) == settings.get("num_return_sequences", 1) and len(set(each)) == len(each)
+        assert set(each) <= set(choices)
+    assert all(text.ended_by == "end" for each in found for text in each)
+    drawn = lab.ours(decoder, choices=choices, borders=lab.Borders(ends), do_sample=True, num_return_sequences=40)
+    assert all(set(each) <= set(choices) for each in texts(drawn))
+    assert len({text for each in texts(drawn) for text in each}) > 1
+
+
+def test_beams_as_many_as_choices_find_the_most_probable_one(decoder, lab):
+    """Scored one by one, by the logits of each choice read as a whole."""
+    from pretune.core.pack import pack
+
+    choices = (" good", " good day", " night", " wind of")
+    end = decoder.pieces.special_ids["eos"]
+    given = {"choices": choices, "num_beams": 4, "length_penalty": 0.0, "num_return_sequences": 4}
+    found = lab.ours(decoder, borders=lab.Borders((end,)), **given)
+    for prompt, ranked in zip(lab.PROMPTS, found, strict=True):
+        scores = {}
+        for choice in choices:
+            both = [*decoder.pieces.encode(prompt).ids_P.tolist(), *decoder.pieces.encode(choice).ids_P.tolist(), end]
+            (whole,) = lab.examples(decoder, [prompt])
+            start = whole.num_tokens
+            batch = pack([generate.forced(whole, both[start:-1])]).to("cpu")
+            with torch.inference_mode():
+                hidden_TD = decoder.model.body(batch)
+                log_probs_TV = decoder.model.heads["lm"](hidden_TD.unsqueeze(1), None).log_softmax(-1)
+            scores[choice] = sum(float(log_probs_TV[at - 1, both[at]]) for at in range(start, len(both)))
+        assert [text.text for text in ranked] == sorted(choices, key=lambda choice: -scores[choice])
+        assert [text.score for text in ranked] == pytest.approx(sorted(scores.values(), reverse=True), abs=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 2}, {"do_sample": True}])
+def test_a_stop_string_ends_a_text_and_is_no_part_of_it(decoder, lab, settings):
+    whole = lab.ours(decoder, max_new_tokens=20, borders=lab.Borders(), **({} if "num_beams" in settings else settings))
+    for prompt, (text,) in zip(lab.PROMPTS, whole, strict=True):
+        stop = text.text[5:7]
+        (found,) = lab.ours(
+            decoder, [prompt], max_new_tokens=20, borders=lab.Borders(), stop_strings=("#never#", stop), **settings
+        )
+        if "num_beams" in settings:
+            assert stop not in found[0].text
+            continue
+        assert found[0].text == text.text[: text.text.index(stop)] and found[0].ended_by == "stop_string"
+        assert len(found[0].ids) < 20 and found[0].ids == text.ids[: len(found[0].ids)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"do_sample": True, "seed": 5}, {"prefix": " it was"}])
+def test_a_stream_is_the_text_in_parts(decoder, lab, settings):
+    for prompt, (text,) in zip(lab.PROMPTS, lab.ours(decoder, max_new_tokens=25, **settings), strict=True):
+        for stops in ((), (text.text[6:9],)):
+            wanted = lab.ours(decoder, [prompt], max_new_tokens=25, stop_strings=stops, **settings)[0][0].text
+            (example,) = lab.examples(decoder, [prompt])
+            parts = list(decoder.writer.stream(example, Generation(max_new_tokens=25, stop_strings=stops, **settings)))
+            assert "".join(parts) == wanted and (len(parts) > 3 or len(wanted) < 12) and "" not in parts
+
+
+def test_a_stream_comes_as_it_is_written(decoder, lab, monkeypatch):
+    steps = []
+    step = type(decoder.model.body).step
+    monkeypatch.setattr(type(decoder.model.body), "step", lambda *given: steps.append(1) or step(*given))
+    (example,) = lab.examples(decoder, ["the old man"])
+    stream = decoder.writer.stream(example, Generation(max_new_tokens=30))
+    next(stream)
+    assert len(steps) < 8
+    stream.close()
+    with pytest.raises(InputError, match="leave num_beams out"):
+        next(decoder.writer.stream(example, Generation(num_beams=2)))
+
+
+def test_parts_hold_back_what_is_not_whole():
+    bytes_of = ["a", "a�", "aé", "aé �"]
+    assert list(as_it_comes(iter(bytes_of))) == ["a", "é", " ", "�"]
+    assert list(as_it_comes(iter(["a", "a\n", "a\nQ"]), ["\nQ:"])) == ["a", "\nQ"]
+    assert list(as_it_comes(iter(["a", "a\n", "a\nQ", "a\nQ: b", "never"]), ["\nQ:"])) == ["a"]
+    assert list(as_it_comes(iter(["ab", "abab", "ababc"]), ["abc"])) == ["ab"]
+    assert cut_at("ab", ["c", "b", "ab"]) == ""
+
+
+def test_text_joins_what_stands_before_it(decoder):
+    pieces = decoder.pieces
+    whole = pieces.encode("the old man said é")
+    for place in range(len(whole.ids_P)):
+        before, after = whole.ids_P[:place].tolist(), whole.ids_P[place:].tolist()
+        if "�" not in pieces.decode(before):
+            assert pieces.decode(before) + text_after(pieces, before, after) == "the old man said é"
+
+
+def test_what_cannot_be_is_refused(decoder, lab):
+    with pytest.raises(generate.PromptError, match="text 1 has 60 pieces, and the model takes 64 with the 6") as error:
+        lab.ours(decoder, ["the", " man" * 60, "she"], max_new_tokens=6)
+    assert error.value.number == 1
+    assert len(lab.ours(decoder, [" man" * 60], max_new_tokens=5, borders=lab.Borders())[0][0].ids) == 5
+    with pytest.raises(InputError, match="max_new_tokens is 1 and the longest of the choices needs"):
+        lab.ours(decoder, choices=(" good day",), max_new_tokens=1)
+    decoder.model.train()
+    try:
+        with pytest.raises(ValueError, match="training mode"):
+            lab.ours(decoder)
+    finally:
+        decoder.model.eval()
+    assert lab.ours(decoder, []) == []
+
+
+def test_a_model_without_a_language_model_is_refused(decoder):
+    headless = dataclasses.replace(decoder.writer).model.__class__(decoder.model.body, {})
+    with pytest.raises(InputError, match="writes no text"):
+        generate.Writer.of(headless, decoder.pieces, decoder.template, {}, 64)
+
+
+def test_borders_come_from_the_family_and_the_files(decoder):
+    template, vocab = decoder.template, decoder.pieces.vocab
+    end = decoder.pieces.special_ids["eos"]
+    assert generate.borders_of(template, vocab, {}).end_ids == (end,)
+    kept = {"eos_token_id": [end, 7], "forced_bos_token_id": 3, "forced_eos_token_id": end}
+    borders = generate.borders_of(template, vocab, kept)
+    assert (borders.end_ids, borders.first_id, borders.last_id) == ((end, 7), 3, end)
+    endless = dataclasses.replace(vocab, eos_id=None, sep_id=None)
+    assert generate.borders_of(template, endless, {}).end_ids == ()

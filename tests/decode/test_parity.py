@@ -1,0 +1,95 @@
+"""The same texts as transformers' generate, from random models: greedy, beams, sampling with the same noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from pretune.decode import draws
+
+pytest.importorskip("transformers")
+
+GREEDY = {
+    "plain": {},
+    "repetition": {"repetition_penalty": 1.5},
+    "n-grams": {"no_repeat_ngram_size": 2},
+    "shortest": {"min_new_tokens": 9},
+    "all": {"repetition_penalty": 0.8, "no_repeat_ngram_size": 3, "min_new_tokens": 4},
+}
+BEAMS = {
+    "plain": {},
+    "long texts": {"length_penalty": 2.0},
+    "short texts": {"length_penalty": -1.0},
+    "no penalty": {"length_penalty": 0.0},
+    "early": {"early_stopping": True},
+    "patient": {"early_stopping": "never"},
+    "patient, short": {"early_stopping": "never", "length_penalty": -0.5},
+    "many": {"num_return_sequences": 4, "length_penalty": 0.5},
+    "n-grams": {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
+    "shortest": {"min_new_tokens": 6, "early_stopping": True},
+}
+ENDS = tuple(range(40, 300, 13))
+"""So many end tokens that most texts end, and at different lengths."""
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_greedy(decoder, lab, name):
+    edits = name != "plain" and name != "shortest"  # transformers counts padding among what was read
+    settings = {"max_new_tokens": 20, **GREEDY[name]}
+    found = lab.ours(decoder, **settings)
+    lab.assert_same(found, lab.theirs(decoder, alone=edits, **settings))
+    assert len({text.ids for (text,) in found}) == 5
+
+
+@pytest.mark.parametrize("num_ends", [1, 2, 12])
+@pytest.mark.parametrize("name", GREEDY)
+def test_greedy_that_ends(decoder, lab, name, num_ends):
+    ends = ENDS[:num_ends]
+    settings = {"max_new_tokens": 20, **GREEDY[name]}
+    found = lab.ours(decoder, borders=lab.Borders(ends), **settings)
+    lab.assert_same(found, lab.theirs(decoder, alone=True, end_ids=ends, **settings))
+
+
+@pytest.mark.parametrize("num_ends", [1, 3, 20])
+@pytest.mark.parametrize("name", BEAMS)
+def test_beams(decoder, lab, name, num_ends):
+    ends = ENDS[:num_ends]
+    settings = {"max_new_tokens": 12, "num_beams": 4, **BEAMS[name]}
+    found = lab.ours(decoder, borders=lab.Borders(ends), **settings)
+    lab.assert_same(found, lab.theirs(decoder, alone=True, end_ids=ends, **settings))
+
+
+def test_beams_of_a_batch_with_padding(decoder, lab):
+    ends = ENDS
+    settings = {"max_new_tokens": 14, "num_beams": 3, "num_return_sequences": 2}
+    found = lab.ours(decoder, borders=lab.Borders(ends), **settings)
+    lab.assert_same(found, lab.theirs(decoder, end_ids=ends, **settings))
+    lengths = {len(text.ids) for texts in found for text in texts}
+    assert len(lengths) > 2  # some ended early, some late
+
+
+SAMPLING = {
+    "plain": {"top_k": 0},
+    "warm": {"top_k": 0, "temperature": 2.0},
+    "nucleus": {"top_k": 0, "top_p": 0.7},
+    "top k": {"top_k": 8, "temperature": 0.8},
+    "min p": {"top_k": 0, "min_p": 0.05},
+    "all": {"top_k": 30, "top_p": 0.9, "min_p": 0.01, "temperature": 1.3, "repetition_penalty": 1.2},
+}
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_sampling_with_the_same_noise(decoder, lab, name, monkeypatch):
+    """transformers draws with torch.multinomial: here it is given the numbers that our generators give."""
+    settings = {"max_new_tokens": 15, "do_sample": True, **SAMPLING[name]}
+    found = lab.ours(decoder, seed=3, **settings)
+    for prompt, texts in zip(lab.PROMPTS, found, strict=True):
+        (rng,) = draws.generators(3, decoder.pieces.encode(prompt).ids_P.tolist(), 1)
+
+        def multinomial(probabilities, num_samples, rng=rng):
+            cumulative = probabilities.double().numpy().cumsum(-1)[0]
+            place = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
+            return torch.tensor([[int(place)]])
+
+        with monkeypatch.context() as patched:
+            patched.setattr(torch, "multinomial", multinomial)
+            lab.assert_same([texts], lab.theirs(decoder, [prompt], **settings))
