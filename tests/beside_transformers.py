@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from pretune.core.assemble import assemble
 from pretune.core.marks import WORD_START
 from pretune.core.pack import pack
-from pretune.core.stream import Example, Segments, Span, Targets
+from pretune.core.stream import Segments, Span, Targets
 from pretune.families.family import family_of, open_family
 
 VOCAB = 61
@@ -46,20 +47,26 @@ def examples(template, heads=("lm",), lengths=LENGTHS):
         texts = [first] if second is None else [first, second]
         spans = [Span(rng.integers(5, VOCAB, n).astype(np.int32), np.full(n, WORD_START, np.uint8)) for n in texts]
         example = assemble(Segments(spans), template)
-        summary = np.array([0 if template.summary == 0 else example.num_tokens - 1])
-        rows = {head: np.arange(example.num_tokens) if head in EVERY_ROW else summary for head in heads}
-        found.append(Example(example.source, predict={head: Targets(at_MK=at[:, None]) for head, at in rows.items()}))
+        found.append(reading(example, template, heads))
     return found
+
+
+def reading(example, template, heads):
+    """The example with heads that read it."""
+    every = np.arange(example.read.num_tokens)
+    summary = every[:1] if template.summary == 0 else every[-1:]
+    rows = {head: every if head in EVERY_ROW else summary for head in heads}
+    return replace(example, predict={head: Targets(at_MK=at[:, None]) for head, at in rows.items()})
 
 
 def padded(batch_examples, pad=0):
     """The same sequences as transformers takes them: padded, with a mask."""
-    longest = max(example.num_tokens for example in batch_examples)
+    longest = max(example.source.num_tokens for example in batch_examples)
     shape = (len(batch_examples), longest)
     batch = {name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "attention_mask", "token_type_ids")}
     batch["input_ids"] += pad
     for row, example in enumerate(batch_examples):
-        length = example.num_tokens
+        length = example.source.num_tokens
         batch["input_ids"][row, :length] = torch.from_numpy(example.source.ids_T)
         batch["attention_mask"][row, :length] = 1
         batch["token_type_ids"][row, :length] = torch.from_numpy(example.source.segment_ids_T)
@@ -71,30 +78,48 @@ def reference_run(reference, batch_examples):
     takes_types = "token_type_ids" in inspect.signature(reference.forward).parameters
     if not takes_types or "gpt" in reference.config.model_type:  # which adds the vectors of tokens with these ids
         del inputs["token_type_ids"]
+    if batch_examples[0].target is not None:
+        longest = max(example.target.num_tokens for example in batch_examples)
+        inputs["decoder_input_ids"] = torch.zeros((len(batch_examples), longest), dtype=torch.long)
+        for row, example in enumerate(batch_examples):  # what is behind a text, no token of it sees
+            inputs["decoder_input_ids"][row, : example.target.num_tokens] = torch.from_numpy(example.target.ids_T)
     if type(reference).__name__.endswith("MultipleChoice"):  # three choices for each of two questions
         inputs = {name: value.unflatten(0, (-1, 3)) for name, value in inputs.items()}
     with torch.no_grad():
         return reference(**inputs, output_hidden_states=True, return_dict=True)
 
 
-def ours_by_example(values, batch):
-    """Rows of a packed batch, one tensor an example, in the order given."""
-    parts = torch.split(values, batch.source.lengths_N.tolist())
+def ours_by_example(values, stream):
+    """Rows of a packed stream, one tensor an example, in the order given."""
+    parts = torch.split(values, stream.lengths_N.tolist())
     found = [None] * len(parts)
-    for place, part in zip(batch.source.order_N, parts, strict=True):
+    for place, part in zip(stream.order_N, parts, strict=True):
         found[place] = part
     return found
 
 
-def assert_hidden_equal(model, reference, batch_examples, tolerance=1e-5):
+def assert_hidden_equal(model, reference, batch_examples, tolerance=1e-5, order=None):
     batch = pack(batch_examples).to("cpu")
+    theirs = reference_run(reference, batch_examples)
     with torch.no_grad():
         ours = model.eval().body(batch, layers="all")
-    theirs = reference_run(reference, batch_examples).hidden_states
+        if batch.target is None:
+            assert_layers_equal(ours, theirs.hidden_states, batch.source, tolerance)
+            return
+        sources = model.body.encode(batch, layers="all")
+    assert_layers_equal(sources, theirs.encoder_hidden_states, batch.source, tolerance, tolerance, order)
+    assert_layers_equal(ours, theirs.decoder_hidden_states, batch.target, tolerance, tolerance, order)
+
+
+def assert_layers_equal(ours, theirs, stream, tolerance, relative=0.0, order=None):
+    """order: which of their dimensions each of ours is. Two stacks may differ by as much of a value, too: pre-norm
+    residuals grow, and T5 does not scale its products."""
     assert len(ours) == len(theirs)
     for layer_ours, layer_theirs in zip(ours, theirs, strict=True):
-        for row, part in enumerate(ours_by_example(layer_ours, batch)):
-            torch.testing.assert_close(part, layer_theirs[row, : len(part)], atol=tolerance, rtol=0)
+        for row, part in enumerate(ours_by_example(layer_ours, stream)):
+            expected = layer_theirs[row, : len(part)]
+            expected = expected if order is None else expected[:, order]
+            torch.testing.assert_close(part, expected, atol=tolerance, rtol=relative)
 
 
 def logits_of(model, batch_examples):
@@ -106,9 +131,9 @@ def assert_rows_equal(ours_MC, theirs, batch_examples, tolerance=1e-5):
     """Logits at every row of every example, in the order of the examples."""
     start = 0
     for row, example in enumerate(batch_examples):
-        part = ours_MC[start : start + example.num_tokens]
-        torch.testing.assert_close(part, theirs[row, : example.num_tokens], atol=tolerance, rtol=0)
-        start += example.num_tokens
+        number = example.read.num_tokens
+        torch.testing.assert_close(ours_MC[start : start + number], theirs[row, :number], atol=tolerance, rtol=0)
+        start += number
     assert start == len(ours_MC)
 
 
@@ -135,9 +160,9 @@ def reopened(class_name, folder):
     return model.eval(), set(report["unexpected_keys"])
 
 
-def compare(model, reference, batch_examples, heads):
+def compare(model, reference, batch_examples, heads, order=None):
     """heads: {ours: attribute of their output, or attributes, a column each}."""
-    assert_hidden_equal(model, reference, batch_examples)
+    assert_hidden_equal(model, reference, batch_examples, order=order)
     ours, theirs = logits_of(model, batch_examples), reference_run(reference, batch_examples)
     for head, attribute in heads.items():
         if isinstance(attribute, tuple):

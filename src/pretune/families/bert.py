@@ -116,7 +116,7 @@ class Bert(Encoder):
         "base": 110_000_000,
         "large": 340_000_000,
     }
-    token_ids: Mapping[str, str] = {"pad_token_id": "pad"}
+    token_ids: Mapping[str, str | tuple[str, ...]] = {"pad_token_id": "pad"}
     keys: Sequence[Key] = KEYS
     layout = Layout(
         class_name="Bert",

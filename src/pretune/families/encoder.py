@@ -56,7 +56,7 @@ class Encoder(ABC):
     model_type: str
     presets: Mapping[str, Mapping[str, Any]]
     published: Mapping[str, int] = {}
-    token_ids: Mapping[str, str]
+    token_ids: Mapping[str, str | tuple[str, ...]]
     keys: Sequence[Key]
     older_keys: Sequence[str] = ()
     """Keys of config.json that `read_config` reads and `write_config` does not write."""
@@ -130,7 +130,7 @@ class Encoder(ABC):
         if config.top is not None:
             own["top"] = "bilstm"
         if own:
-            hf["pretune"] = own
+            hf["pretune"] = {**hf.get("pretune", {}), **own}
         if different := settings.differences(config, self._config_of(hf)):
             raise InputError(f"not a body that {self.name}'s files can express: {'; '.join(different)}")
         return hf

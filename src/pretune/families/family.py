@@ -129,8 +129,8 @@ class Family(Protocol):
         """Whether the family's files keep a layer between body and heads (`pooler_of`)."""
 
     @property
-    def token_ids(self) -> Mapping[str, str]:
-        """{key of config.json: role of the special token whose id it holds}."""
+    def token_ids(self) -> Mapping[str, str | tuple[str, ...]]:
+        """{key of config.json: role of the special token whose id it holds}; of several roles the first there is."""
 
     def config(self, size: str | Mapping[str, Any], vocab_size: int, **changes: Any) -> TransformerConfig:
         """A body's config from a preset's name or a mapping of settings, with changes. InputError for unknown ones."""
@@ -186,6 +186,14 @@ class Family(Protocol):
         self, model: Model, specs: Sequence[HeadSpec] = (), kept: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """config.json and weights. Raises InputError for a model the family's files cannot express."""
+
+
+def ids_told(family: Family, special_ids: Mapping[str, int]) -> dict[str, int | None]:
+    """The keys of config.json that hold ids of special tokens, with a tokenizer's; None where it has no such token."""
+    roles = {key: (role,) if isinstance(role, str) else role for key, role in family.token_ids.items()}
+    return {
+        key: next((special_ids[role] for role in of_key if role in special_ids), None) for key, of_key in roles.items()
+    }
 
 
 def open_family(name: str) -> Family:

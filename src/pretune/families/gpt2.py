@@ -91,7 +91,11 @@ class Gpt2(Encoder):
         "large": 774_000_000,
         "xl": 1_558_000_000,
     }
-    token_ids = {"pad_token_id": "pad", "bos_token_id": "bos", "eos_token_id": "eos"}
+    token_ids: Mapping[str, str | tuple[str, ...]] = {
+        "pad_token_id": "pad",
+        "bos_token_id": "bos",
+        "eos_token_id": "eos",
+    }
     keys: Sequence[Key] = (
         *SIZES,
         key("n_positions", 1024, "position.max_positions"),

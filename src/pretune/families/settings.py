@@ -177,7 +177,7 @@ def change_by_path(config: TransformerConfig, tree: Mapping[str, Any], keys: Seq
     """
     linked = {entry.ours[0]: entry.ours for entry in keys}
     changes: dict[str, Any] = {}
-    for path, value in _flat(tree):
+    for path, value in flat(tree):
         held = _held(config, path)
         if type(held) is float and type(value) is int:
             value = float(value)
@@ -190,10 +190,15 @@ def change_by_path(config: TransformerConfig, tree: Mapping[str, Any], keys: Seq
     return change(config, changes)  # type: ignore[no-any-return]
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings by their dotted paths.
+
+    >>> flat({"num_layers": 3, "norm": {"eps": 1e-5}})
+    [('num_layers', 3), ('norm.eps', 1e-05)]
+    """
     found: list[tuple[str, Any]] = []
     for name, value in tree.items():
-        found += _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, value)]
+        found += flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, value)]
     return found
 
 
