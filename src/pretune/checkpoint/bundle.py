@@ -26,7 +26,7 @@ from pretune.checkpoint.sentence_transformers import Vectors, read_vectors
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
-from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, family_of, open_family
+from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, family_of, ids_told, open_family
 from pretune.nn.generator import Generator
 from pretune.nn.model import Model
 from pretune.nn.siamese import EmbeddingHead
@@ -174,9 +174,7 @@ class Bundle:
 
     def _writer(self, more: Mapping[str, Any]) -> Callable[[Path], None]:
         """What writes this model into an empty folder. InputError where its family's files cannot express it."""
-        kept = self.manifest.get("config", {}) | {
-            key: self.tokenizer.special_ids.get(role) for key, role in self.family.token_ids.items()
-        }
+        kept = self.manifest.get("config", {}) | ids_told(self.family, self.tokenizer.special_ids)
         config, weights = self.family.to_hf(self.model, self.specs, kept)
         about = {"pretune": version("pretune"), "family": self.family.name, "heads": [_as_json(s) for s in self.specs]}
         about |= _left_out(config, "crf" in self.model.heads)
@@ -261,7 +259,7 @@ class Bundle:
     def template(self) -> Template:
         """Where the model's special tokens go. A model with a single segment has both texts of a pair in it."""
         template = self.family.template(self.tokenizer.special_ids)
-        if self.model.body.config.attention.causal:
+        if self.model.body.config.reads_to_the_right:
             template = replace(template, summary=-1)  # the only row that has seen the whole
         if self.model.body.config.num_segments >= 2:
             return template
