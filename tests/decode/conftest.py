@@ -4,30 +4,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tokenizers
 import torch
 
-from beside_transformers import randomise
+from lively import END, byte_level, lively
 from pretune.core.continuation import asking, opening
-from pretune.core.stream import Span
 from pretune.decode.generate import Writer
 from pretune.decode.settings import Borders, Generation
 from pretune.families.family import family_of
 from pretune.tokenizers.tokenizer import Tokenizer
 
-END = "<|endoftext|>"
-TEXT = "the old man said to her that she and the good day were not what they had been before , it was a night of wind "
 PROMPTS = ["the old man", "she", "a good day and the night", "wind of what they had been before , the", "it was"]
-SCALES = {"bias": 0.1, "c_proj.weight": 2.0, "wte.weight": 0.3}
 
 
 @pytest.fixture(scope="session")
 def pieces():
     """A tokenizer of GPT-2's kind, with one special token."""
-    backend = tokenizers.ByteLevelBPETokenizer()
-    backend.train_from_iterator([TEXT] * 3, vocab_size=300, min_frequency=2, special_tokens=[END])
-    roles = dict.fromkeys(("bos", "eos", "unk"), END)
-    return Tokenizer(tokenizers.Tokenizer.from_str(backend.to_str()), special_tokens=roles)
+    return Tokenizer(byte_level(), special_tokens=dict.fromkeys(("bos", "eos", "unk"), END))
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +33,7 @@ def random_decoder(pieces, seed=0, **changes):
     size = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
     end = pieces.special_ids["eos"]
     config = transformers.GPT2Config(vocab_size=len(pieces), bos_token_id=end, eos_token_id=end, **size | changes)
-    model = randomise(transformers.GPT2LMHeadModel(config), seed)
-    with torch.no_grad():  # else it writes one token again and again
-        for name, value in model.named_parameters():
-            value.mul_(next((by for end, by in SCALES.items() if name.endswith(end)), 1.0))
-    return beside(model, pieces)
+    return beside(lively(transformers.GPT2LMHeadModel(config), seed), pieces)
 
 
 def beside(theirs, pieces):
@@ -76,7 +64,8 @@ def with_borders(writer, borders):
 
 
 def theirs(pair, prompts=PROMPTS, *, alone=False, end_ids=None, **settings):
-    """ids of transformers' generate for each prompt, and scores where it has them; padded on the left, or one by one."""
+    """ids of transformers' generate for each prompt, and scores where it has them. alone: prompts one by one, else
+    padded on the left."""
     if alone:
         found = [theirs(pair, [prompt], end_ids=end_ids, **settings) for prompt in prompts]
         return [texts for one in found for texts in one]

@@ -207,3 +207,6 @@ def test_borders_come_from_the_family_and_the_files(decoder):
     assert (borders.end_ids, borders.first_id, borders.last_id) == ((end, 7), 3, end)
     endless = dataclasses.replace(vocab, eos_id=None, sep_id=None)
     assert generate.borders_of(template, endless, {}).end_ids == ()
+    for bad in ({"eos_token_id": len(decoder.pieces)}, {"forced_bos_token_id": "x"}, {"eos_token_id": [end, -1]}):
+        with pytest.raises(InputError, match=f"{min(bad)} is .*: expected ids below"):
+            generate.borders_of(template, vocab, bad)

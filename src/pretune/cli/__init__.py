@@ -17,6 +17,7 @@ plan.py        pretune plan
 curve.py       pretune curve
 predict.py     pretune predict
 fill.py        pretune fill
+generate.py    pretune generate
 embed.py       pretune embed
 search.py      pretune search
 export.py      pretune export

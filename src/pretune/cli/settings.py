@@ -16,7 +16,10 @@ def register(app: typer.Typer) -> None:
 
 def settings(
     verb: Annotated[
-        str, typer.Argument(metavar="VERB", help="pretrain, finetune, curve, compare, evaluate, check, suite-blimp.")
+        str,
+        typer.Argument(
+            metavar="VERB", help="pretrain, finetune, curve, compare, evaluate, check, generate, suite-blimp."
+        ),
     ],
     as_json: Json = False,
 ) -> None:

@@ -42,12 +42,23 @@ def borders_of(template: Template, vocab: Vocab, kept: Mapping[str, Any]) -> Bor
     """The end token as the family puts it, and those that a model's config.json names or forces.
 
     kept: keys of config.json. A tokenizer without an end token gives none: texts are as long as they may be.
+    Raises InputError for an id that no piece has.
     """
-    told = kept.get("eos_token_id")
-    ids = [told] if isinstance(told, int) else list(told or [])
+    told = {key: _ids(kept, key, vocab.size) for key in ("eos_token_id", "forced_bos_token_id", "forced_eos_token_id")}
+    ends = list(told["eos_token_id"])
     with suppress(InputError):
-        ids.insert(0, end_id(template, vocab))
-    return Borders(tuple(dict.fromkeys(ids)), kept.get("forced_bos_token_id"), kept.get("forced_eos_token_id"))
+        ends.insert(0, end_id(template, vocab))
+    first, last = (next(iter(told[key]), None) for key in ("forced_bos_token_id", "forced_eos_token_id"))
+    return Borders(tuple(dict.fromkeys(ends)), first, last)
+
+
+def _ids(kept: Mapping[str, Any], key: str, vocab_size: int) -> list[int]:
+    """The id, or the list of ids, that a key of config.json holds."""
+    told = kept.get(key)
+    ids = told if isinstance(told, list) else [] if told is None else [told]
+    if not all(type(one) is int and 0 <= one < vocab_size for one in ids):
+        raise InputError(f"config.json: {key} is {told!r:.60}: expected ids below {vocab_size}")
+    return ids
 
 
 @dataclass(frozen=True)

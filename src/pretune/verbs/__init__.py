@@ -32,6 +32,8 @@ search.py       search: the nearest texts of a file for each query
 nearest.py      the nearest of any number of vectors, in blocks
 export.py       export: a model's directory for other libraries
 predict.py      predict, fill, embed over files of any size, block by block
+generate.py     generate: texts from prompts
+generate_file.py   generate over files of any size, and texts as they are written
 inputs.py       lines and records of a file or standard input, in blocks
 outputs.py      results to a file as they come, named when it is whole
 settings.py     a run's settings from defaults, run.yaml and KEY=VALUE

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from pretune.core.config import Settings, load_yaml, parse_assignments, resolve
 from pretune.core.errors import InputError
+from pretune.decode.settings import Generation
 from pretune.train.config import BUDGETS, FitSettings, OptimizerSettings
 
 F = TypeVar("F", bound=FitSettings)
@@ -189,5 +190,6 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "evaluate": EvaluateSettings,
     "check": CheckSettings,
     "suite-blimp": PairSettings,
+    "generate": Generation,
 }
 """Verb -> its settings, as `pretune settings VERB` lists them."""
