@@ -9,7 +9,20 @@ from pretune.nn.model import Model
 from pretune.objectives.mlm import mlm
 from pretune.objectives.replaced_token import replaced_token
 from pretune.train.energy import co2_kg, energy_kwh
+from pretune.nn.config import (
+    Attention,
+    Decoder,
+    FeedForward,
+    LMHead,
+    Norm,
+    Normal,
+    RelativeBuckets,
+    TransformerConfig,
+)
+from pretune.nn.encoder_decoder import EncoderDecoder
+from pretune.nn.heads import MaskedLMHead
 from pretune.train.flops import flops_of, peak_flops, training_flops, utilisation
+from pretune.train.run import Tally
 
 
 def test_agrees_with_torchs_counter():
@@ -67,14 +80,31 @@ def test_a_generator_and_a_discriminator_both_count(family):
         layer = 4 * size**2 + products * size * inner
         expected += 6 * tokens * (2 * layer + size * (config.embedding_size or 0)) + 12 * 2 * size * squared
     expected += 6 * masked * token_size * (32 + 90) + 6 * tokens * (128**2 + 128)
-    assert flops_of(model, tokens, squared, {"lm": masked, "replaced_token": tokens}) == expected
+    assert flops_of(model, Tally(tokens, squared, predictions={"lm": masked, "replaced_token": tokens})) == expected
     plain = Model(body, mlm().heads(body))
     alone = training_flops(
         num_tokens=tokens, squared_lengths=squared, num_predictions=masked, hidden_size=128,
         intermediate_size=body.config.feed_forward.intermediate_size, num_layers=2, vocab_size=90,
         gated=family == "modern", embedding_size=body.config.embedding_size,
     )  # fmt: skip
-    assert flops_of(plain, tokens, squared, {"lm": masked}) == alone
+    assert flops_of(plain, Tally(tokens, squared, predictions={"lm": masked})) == alone
+
+
+def test_an_encoder_decoder_counts_both_stacks_and_what_lies_between():
+    """By hand: 2 layers over 10 source tokens, 1 layer over 4 of the target, whose 3 rows are predicted."""
+    d, inner, vocab = 8, 16, 50
+    config = TransformerConfig(
+        vocab_size=vocab, hidden_size=d, num_layers=2, position=RelativeBuckets(), norm=Norm(), placement="pre",
+        feed_forward=FeedForward(inner), attention=Attention(2, head_size=6), init=Normal(), output=LMHead(),
+        decoder=Decoder(1, 2, 32),
+    )  # fmt: skip
+    body = EncoderDecoder(config)
+    model = Model(body, {"lm": MaskedLMHead(body, LMHead(), Normal())})
+    work = Tally(14, 58 + 8, predictions={"lm": 3}, target_tokens=4, target_squared_lengths=8, crossed_lengths=20)
+    encoder = 6 * 10 * 2 * (4 * d * 12 + 2 * d * inner) + 12 * 12 * 2 * 58
+    decoder = 6 * 4 * (4 * d * 12 + 2 * d * 32) + 12 * 12 * 8 / 2 + 6 * 3 * (d * d + d * vocab)
+    between = 6 * 4 * 2 * d * 12 + 6 * 10 * 2 * d * 12 + 12 * 12 * 20
+    assert flops_of(model, work) == encoder + decoder + between
 
 
 def test_peak_and_utilisation():

@@ -353,6 +353,6 @@ def test_feed_and_settings_agree_on_tally():
     report = fit(ToyModel(), ToyCriterion(), feed, course)
     streams = [batch.source for step in range(4) for batch in feed.step(step, 0.0)]
     assert report.tokens == sum(stream.num_tokens for stream in streams)
-    assert report.squared_lengths == sum(int((stream.lengths_N**2).sum()) for stream in streams)
-    assert report.predictions["whole"] == 24 and 0 < report.padding_saved < 1
+    assert report.tally.squared_lengths == sum(int((stream.lengths_N**2).sum()) for stream in streams)
+    assert report.tally.predictions["whole"] == 24 and 0 < report.padding_saved < 1
     assert replace(report, notes=()) == report

@@ -171,7 +171,7 @@ def run_course(course, processes=distribute.ALONE, root=Path()):
         report = fit(model, criterion, feed, settings, [*hooks, watch], out=out, processes=processes)
         seen |= {"stopped": report.stopped, "steps": report.steps, "tokens": report.tokens, "loss": report.loss}
         seen |= {
-            "predictions": report.predictions,
+            "predictions": report.tally.predictions,
             "padding_saved": report.padding_saved,
             "best": report.best and vars(report.best),
         }
@@ -188,7 +188,7 @@ def run_electra(course, processes):
     feed = make_feed([ElectraSource(23, settings.max_length)], settings, rank=processes.rank, world=processes.world)
     watch = Watch(course, processes)
     report = fit(model, ELECTRA, feed, settings, [watch], processes=processes)
-    seen = {"error": None, "tokens": report.tokens, "predictions": report.predictions, "end": watch.end}
+    seen = {"error": None, "tokens": report.tokens, "predictions": report.tally.predictions, "end": watch.end}
     return seen | {"rows": watch.rows}, model
 
 

@@ -58,6 +58,11 @@ class Scores:
 def scoring_of(bundle: Bundle, asked: Scoring | Literal["auto"] = "auto") -> Scoring:
     """How a model can be scored; auto: its first way. InputError where it has none, or not the one asked for."""
     ways = _ways(bundle)
+    if bundle.model.body.config.decoder is not None:
+        raise InputError(
+            f"{bundle.folder} is an encoder-decoder: what a sentence's probability is depends on what its encoder reads "
+            "beside it; `pretune evaluate language_modelling` gives its perplexity"
+        )
     if not ways:
         has = ", ".join(bundle.model.heads) or "none"
         raise InputError(

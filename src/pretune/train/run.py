@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,40 +30,63 @@ NUM_RECENT = 100
 
 @dataclass
 class Tally:
-    """What has gone through the model: real tokens, sequences' squared lengths and predictions (for FLOPs), and the
-    tokens that batches padded to each step's longest sequence would have had; tokens that examples were cut by."""
+    """What has gone through the model (`flops.Work`), and the tokens that batches padded to each step's longest sequence
+    would have had; tokens that examples were cut by."""
 
     tokens: int = 0
     squared_lengths: int = 0
     padded_tokens: int = 0
     num_cut: int = 0
     predictions: dict[str, int] = field(default_factory=dict)
+    target_tokens: int = 0
+    target_squared_lengths: int = 0
+    crossed_lengths: int = 0
+
+    def since(self, before: "Tally") -> "Tally":
+        """What has come after an earlier tally of the same run."""
+        predictions = Counter(self.predictions)
+        predictions.subtract(before.predictions)
+        numbers = {name: value - getattr(before, name) for name, value in vars(self).items() if name != "predictions"}
+        return Tally(**numbers, predictions=dict(predictions))
 
     def add(self, told: Told) -> None:
         """Adds one step, by what every process told of its `amounts`."""
-        self.tokens += int(told.sum("tokens"))
-        self.squared_lengths += int(told.sum("squared_lengths"))
+        for name in COUNTED:
+            setattr(self, name, getattr(self, name) + int(told.sum(name)))
         self.padded_tokens += sum(int(told.sum(f"{name}/sequences") * told.max(f"{name}/longest")) for name in STREAMS)
-        self.num_cut += int(told.sum("num_cut"))
         predictions = Counter(self.predictions)
         predictions.update({head: int(number) for head, number in told.sums("predictions/").items()})
         self.predictions = dict(predictions)
 
 
 STREAMS = ("source", "target")
+COUNTED = ("tokens", "squared_lengths", "num_cut", "target_tokens", "target_squared_lengths", "crossed_lengths")
 
 
 def amounts(batches: Sequence[Batch]) -> dict[str, float]:
     """What a Tally counts, of one process's micro-batches of a step."""
-    found: Counter[str] = Counter(tokens=0, squared_lengths=0, num_cut=sum(batch.num_cut for batch in batches))
+    found: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+    found.update(num_cut=sum(batch.num_cut for batch in batches))
     for name in STREAMS:
         streams = [stream for batch in batches if (stream := getattr(batch, name)) is not None]
         lengths = [int(length) for stream in streams for length in stream.lengths_N]
         found.update(tokens=sum(lengths), squared_lengths=sum(length * length for length in lengths))
         found.update({f"{name}/sequences": len(lengths), f"{name}/longest": max(lengths, default=0)})
     for batch in batches:
+        if batch.target is not None:
+            lengths_N = batch.target.lengths_N
+            found.update(target_tokens=int(lengths_N.sum()), target_squared_lengths=int((lengths_N**2).sum()))
+            found.update(crossed_lengths=int((lengths_N * batch.source.lengths_N).sum()))
         found.update({f"predictions/{head}": len(targets) for head, targets in batch.predict.items()})
     return dict(found)
+
+
+def tallied(batches: Sequence[Batch]) -> Tally:
+    """The tally of some batches, as one process tells of them."""
+    told = amounts(batches)
+    tally = Tally()
+    tally.add(Told(list(told), np.array([list(told.values())])))
+    return tally
 
 
 @dataclass(frozen=True)
@@ -79,7 +103,7 @@ class Best:
 class Report:
     """A finished run. Losses are means over the last 100 steps; `seconds` is wall clock, `training_seconds` steps only.
 
-    stopped: "steps", "seconds", or the reason a hook gave. squared_lengths and predictions feed `flops.training_flops`.
+    stopped: "steps", "seconds", or the reason a hook gave. tally: what went through the model.
     padding_saved: the share of a padded batch's tokens that packing left out. num_cut: tokens that were cut off to fit
     `max_length`. notes: what the user should know.
     """
@@ -91,8 +115,7 @@ class Report:
     tokens_per_second: float
     loss: float
     losses: dict[str, float]
-    squared_lengths: int
-    predictions: dict[str, int]
+    tally: Tally
     padding_saved: float
     num_cut: int
     stopped: str
@@ -274,8 +297,7 @@ class Run:
             tokens_per_second=self.tally.tokens / max(self.training_seconds, 1e-9),
             loss=means.pop("total", float("nan")),
             losses=means,
-            squared_lengths=self.tally.squared_lengths,
-            predictions=self.tally.predictions,
+            tally=self.tally,
             padding_saved=1 - self.tally.tokens / max(1, self.tally.padded_tokens),
             num_cut=self.tally.num_cut,
             stopped=self.stopped,

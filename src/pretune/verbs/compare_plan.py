@@ -22,7 +22,7 @@ from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.recipes.recipe import open_recipe
 from pretune.train.flops import flops_of
-from pretune.train.run import amounts
+from pretune.train.run import tallied
 from pretune.verbs.compare_rows import Row
 from pretune.verbs.pretrain import make_validation, start_model
 from pretune.verbs.pretraining_feed import pretraining_feed
@@ -110,13 +110,10 @@ def _costs(bundle: Bundle, objective: Objective, corpus: Corpus, settings: Pretr
     for share, max_length in settings.lengths:
         source = PretrainingSource(objective, corpus, bundle.template, max_length, settings.seed)
         examples = _first(source, settings.seed)
-        told = amounts([pack([example]) for example in examples])
+        told = tallied([pack([example]) for example in examples])
         each = share * settings.batch_size / len(examples)
-        predictions = {
-            name.removeprefix("predictions/"): n for name, n in told.items() if name.startswith("predictions/")
-        }
-        tokens += each * told["tokens"]
-        flops += each * flops_of(bundle.model, told["tokens"], told["squared_lengths"], predictions)
+        tokens += each * told.tokens
+        flops += each * flops_of(bundle.model, told)
     return tokens, flops
 
 

@@ -25,10 +25,10 @@ from pretune.core.protocols import Objective
 from pretune.core.stream import Batch
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
-from pretune.families.family import KINDS, HeadSpec
+from pretune.families.family import KINDS, HeadSpec, open_family
 from pretune.nn.generator import Generator
 from pretune.objectives.arrangements import OnlyArranges
-from pretune.objectives.causal_lm import body_needs
+from pretune.objectives.bodies import body_needs, check_body
 from pretune.recipes.recipe import Recipe, open_recipe
 from pretune.train import distribute
 from pretune.train.distribute import Processes
@@ -201,10 +201,12 @@ def start_model(
     if isinstance(objective, OnlyArranges):
         raise InputError("this objective only arranges: add one that predicts, objective.name=full_sentences+mlm")
     if init is None:
-        changes = {**body_needs(objective), **settings.model}
+        plain = open_family(recipe.family).config(size, corpus.tokenizer.vocab.size)
+        changes = {**body_needs(objective, plain), **settings.model}
         bundle = Bundle.fresh(recipe.family, size, corpus.tokenizer, changes=changes, seed=settings.seed)
         if settings.generator is not None:
             raise InputError("generator shares the embeddings of a model to start from: name that one with --init")
+        check_body(objective, bundle.model.body.config)
         bundle = bundle.with_heads(objective.heads(bundle.model.body))
     else:
         bundle = _continued(init, settings, corpus, objective, allow_pickle)
@@ -219,7 +221,9 @@ def _continued(
 ) -> Bundle:
     if settings.model:
         raise InputError("model.* changes a fresh model's shape; a model to start from has its own")
-    made = objective.heads(Bundle.load(init, heads=(), allow_pickle=allow_pickle).model.body)
+    bare = Bundle.load(init, heads=(), allow_pickle=allow_pickle).model.body
+    check_body(objective, bare.config)
+    made = objective.heads(bare)
     heads = [HeadSpec(kind) for kind in KINDS if kind in made and not isinstance(made[kind], Generator)]
     bundle = Bundle.load(init, heads=heads, seed=settings.seed, allow_pickle=allow_pickle)
     if bundle.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
@@ -245,7 +249,7 @@ def pretraining_metrics(
     processes: Processes,
 ) -> dict[str, Any]:
     """What metrics.json holds; see DESIGN section 4."""
-    flops = flops_of(bundle.model, report.tokens, report.squared_lengths, report.predictions)
+    flops = flops_of(bundle.model, report.tally)
     device = processes.device
     watts, watts_source = average_watts(settings.watts, device, processes.world, processes.num_machines)
     kwh = energy_kwh(watts, report.seconds)

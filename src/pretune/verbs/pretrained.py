@@ -1,12 +1,13 @@
-"""Pretrained: a model with its tokenizer, and what one does with it: hidden states, logits, embeddings, blanks, labels.
+"""Pretrained: a model with its tokenizer, and what one does with it: states, logits, vectors, blanks, texts, labels.
 
 Texts are packed without padding, batches are cut by tokens, and results come in the order given. A text longer than the
 model's maximum is refused, not cut, unless `truncate=True` asks for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,9 +19,10 @@ from pretune.checkpoint.bundle import GENERATOR, Bundle
 from pretune.core.assemble import assemble
 from pretune.core.errors import InputError, unknown
 from pretune.core.pack import cut_by_tokens, pack
-from pretune.core.stream import Batch, Example, Segments, Span, Targets
+from pretune.core.stream import Batch, Example, Segments, Span, Stream, Targets
 from pretune.nn.kernels.packed import keep_packed
 from pretune.tasks.texts import cut_lengths
+from pretune.verbs.generate import generate, stream
 from pretune.verbs.nearest import TopK
 from pretune.verbs.predictions import predict
 
@@ -69,19 +71,31 @@ class Pretrained:
         self.tokenizer = bundle.tokenizer
         self.manifest = bundle.manifest
 
-    def hidden(self, texts: Sequence[Text], layer: int | None = None, *, truncate: bool = False) -> list[Floats]:
+    def hidden(
+        self,
+        texts: Sequence[Text],
+        layer: int | None = None,
+        *,
+        stack: Literal["encoder", "decoder"] = "decoder",
+        truncate: bool = False,
+    ) -> list[Floats]:
         """Hidden states [tokens, hidden_size] of each text, special tokens included.
 
-        layer: None for the body's output; 0 for the embeddings' output, up to the number of layers.
+        layer: None for the body's output; 0 for the embeddings' output, up to the number of layers. stack: of an
+        encoder-decoder, whose decoder reads the text one place later, as its heads see it; other bodies have one stack.
         """
-        num_layers = self.model.body.config.num_layers
+        body = self.model.body
+        is_encoder = stack == "encoder" and body.config.decoder is not None
+        num_layers = (
+            body.config.num_layers if body.config.decoder is None or is_encoder else body.decoder.config.num_layers
+        )
         if layer is not None and not 0 <= layer <= num_layers:
             raise InputError(f"layer {layer} does not exist: there are 0 (embeddings) to {num_layers}")
 
         def compute(batch: Batch) -> list[Tensor]:
-            body = self.model.body
-            hidden_TD = body(batch) if layer is None else body(batch, layers="all")[layer]
-            return _as_given(torch.split(hidden_TD, batch.source.lengths_N.tolist()), batch)
+            read = body.encode if is_encoder else body
+            hidden_TD = read(batch) if layer is None else read(batch, layers="all")[layer]
+            return _as_given(hidden_TD, batch.source if is_encoder else batch.read)
 
         return self._map(self._examples(texts, truncate), compute)
 
@@ -101,13 +115,13 @@ class Pretrained:
         every_row = not whole or getattr(self.model.heads[head], "pooling", "row") != "row"
 
         def compute(batch: Batch) -> list[Tensor]:
-            sizes = np.empty(len(batch.source.lengths_N), np.int64)
-            sizes[batch.source.order_N] = batch.source.lengths_N if every_row else 1
+            sizes = np.empty(len(batch.read.lengths_N), np.int64)
+            sizes[batch.read.order_N] = batch.read.lengths_N if every_row else 1
             parts = torch.split(self.model(batch, heads=[head])[head], sizes.tolist())
             return [part[0] for part in parts] if whole else list(parts)
 
-        causal = self.model.body.config.attention.causal
-        examples = [_reading(example, head, every_row, whole, causal) for example in self._examples(texts, truncate)]
+        at_end = self.model.body.config.reads_to_the_right
+        examples = [_reading(example, head, every_row, whole, at_end) for example in self._examples(texts, truncate)]
         return self._map(examples, compute)
 
     def embed(
@@ -118,7 +132,8 @@ class Pretrained:
         normalize: bool | None = None,
         truncate: bool = False,
     ) -> Floats:
-        """[n, hidden_size]: mean, maximum or first row ([CLS]) of the last layer, special tokens included.
+        """[n, hidden_size]: mean, maximum or first row ([CLS]) of the last layer, special tokens included; of an
+        encoder-decoder, of its encoder's.
 
         pooling, normalize (to length 1): None for what the model was trained with, by `similar` or as its files for
         sentence-transformers say; else mean, and vectors as they are. With a pooling that is named, vectors are as
@@ -127,10 +142,12 @@ class Pretrained:
         pooled_by, to_unit = self._pooling(pooling)
         to_unit = to_unit if normalize is None else normalize
 
+        body = self.model.body
+        read = body if body.config.decoder is None else body.encode
+
         def compute(batch: Batch) -> list[Tensor]:
-            rows = torch.split(self.model.body(batch), batch.source.lengths_N.tolist())
-            pooled = [_pool(hidden_PD, pooled_by) for hidden_PD in rows]
-            return _as_given([normal(x_D, dim=-1) for x_D in pooled] if to_unit else pooled, batch)
+            pooled = [_pool(hidden_PD, pooled_by) for hidden_PD in _as_given(read(batch), batch.source)]
+            return [normal(x_D, dim=-1) for x_D in pooled] if to_unit else pooled
 
         pooled = self._map(self._examples(texts, truncate), compute)
         return np.stack(pooled) if pooled else np.zeros((0, self.model.body.config.hidden_size), np.float32)
@@ -196,6 +213,21 @@ class Pretrained:
             return f"fill needs a masked language model, such as its generator, {generator}"
         return "fill needs a masked language model"
 
+    def generate(self, prompts: Sequence[str], **settings: Any) -> list[Any]:
+        """A text for each prompt; with num_return_sequences above 1 a list of texts for each.
+
+        A body of one stream goes on from the prompt, which is no part of the text; an encoder-decoder reads it in the
+        encoder. settings: of `decode.settings.Generation`, with transformers' names: max_new_tokens=40, num_beams=4,
+        do_sample=True, stop_strings=["."], choices=["yes", "no"] ... Raises InputError for a model that writes no text,
+        for settings that do not go together and for a prompt that leaves too little room.
+        """
+        found = [[written.text for written in texts] for texts in generate(self.bundle, prompts, settings)]
+        return found if settings.get("num_return_sequences", 1) != 1 else [texts[0] for texts in found]
+
+    def stream(self, prompt: str, **settings: Any) -> Iterator[str]:
+        """The text that `generate` gives for one prompt, in parts as they are written; beams cannot be shown so."""
+        return stream(self.bundle, prompt, settings)
+
     def predict(self, inputs: Sequence[Any], **settings: Any) -> list[Any]:
         """What the task this model was fine-tuned for says of each input: a text, a pair, a list of words, or a record.
 
@@ -259,20 +291,21 @@ class Pretrained:
         return out
 
 
-def _as_given(packed: Sequence[Tensor], batch: Batch) -> list[Tensor]:
-    """One value a sequence, from the packed order back to the order the examples were given in."""
-    out: list[Any] = [None] * len(packed)
-    for place, value in zip(batch.source.order_N, packed, strict=True):
-        out[place] = value
+def _as_given(hidden_TD: Tensor, stream: Stream) -> list[Tensor]:
+    """Each sequence's rows, from the packed order back to the order the examples were given in."""
+    out: list[Any] = [None] * len(stream.lengths_N)
+    for place, rows_PD in zip(stream.order_N, torch.split(hidden_TD, stream.lengths_N.tolist()), strict=True):
+        out[place] = rows_PD
     return out
 
 
-def _reading(example: Example, head: str, every_row: bool, whole: bool, causal: bool) -> Example:
-    """The example read at its first row, of a causal body at its last, or at every row; of a text read as a whole, its
-    rows are one group."""
-    rows = np.arange(example.num_tokens) if every_row else np.array([example.num_tokens - 1 if causal else 0])
+def _reading(example: Example, head: str, every_row: bool, whole: bool, at_end: bool) -> Example:
+    """The example read at its first row, or at its last, the only one of a causal body that has seen the whole, or at
+    every row; of a text read as a whole, its rows are one group."""
+    length = example.read.num_tokens
+    rows = np.arange(length) if every_row else np.array([length - 1 if at_end else 0])
     group_M = np.zeros_like(rows) if whole else None
-    return Example(source=example.source, predict={head: Targets(at_MK=rows[:, None], group_M=group_M)})
+    return replace(example, predict={head: Targets(at_MK=rows[:, None], group_M=group_M)})
 
 
 def _pool(hidden_PD: Tensor, pooling: str) -> Tensor:

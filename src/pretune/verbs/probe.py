@@ -86,7 +86,7 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
     phases = measure(watch, short)
     for found, phase in zip(phases, feed.phases, strict=True):
         found["steps"] = phase.num_steps
-        found["flops"] = flops_of(bundle.model, found["tokens"], found["squared_lengths"], found["predictions"])
+        found["flops"] = flops_of(bundle.model, found.pop("work")) / found["probed"]
     return {
         "device": device,
         "phases": phases,
@@ -121,25 +121,16 @@ def gentle(settings: PretrainSettings, feed: Feed) -> PretrainSettings:
 
 
 def measure(watch: Stopwatch, feed: Feed) -> list[dict[str, Any]]:
-    """Of each length: seconds, tokens, squared lengths and predictions of a step, means over the probe's."""
+    """Of each length: seconds and tokens of a step, means over the probe's, and "work", all that its steps did."""
     found, first = [], 0
     for phase in feed.phases:
         assert phase.num_steps is not None
         last = first + phase.num_steps
         warm = min(first + WARM_UP, last - 1)
-        before, after = watch.tallies[first], watch.tallies[last]
-        found.append(
-            {
-                "probed": phase.num_steps,
-                "seconds": (watch.seconds[last] - watch.seconds[warm]) / (last - warm),
-                "tokens": (after.tokens - before.tokens) / phase.num_steps,
-                "squared_lengths": (after.squared_lengths - before.squared_lengths) / phase.num_steps,
-                "predictions": {
-                    head: (number - before.predictions.get(head, 0)) / phase.num_steps
-                    for head, number in after.predictions.items()
-                },
-            }
-        )
+        work = watch.tallies[last].since(watch.tallies[first])
+        seconds = (watch.seconds[last] - watch.seconds[warm]) / (last - warm)
+        tokens = work.tokens / phase.num_steps
+        found.append({"probed": phase.num_steps, "seconds": seconds, "tokens": tokens, "work": work})
         first = last
     return found
 
