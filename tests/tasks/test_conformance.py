@@ -63,7 +63,7 @@ def test_has_a_worked_example_and_keeps_its_settings(name, tiny):
 
 def fitted(tiny, name, family):
     """Of GPT's heads of values, which have no bias, the scale stays as it is."""
-    return tiny.fitted(name, **({"scale": "raw"} if name == "regress" and family in ("gpt", "gpt2") else {}))
+    return tiny.fitted(name, **({"scale": "raw"} if name == "regress" and family in ("gpt", "gpt2", "llama") else {}))
 
 
 def template_of(family, tokenizer):

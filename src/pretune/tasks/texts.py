@@ -119,7 +119,7 @@ def read_sequences(parts: Sequence[Sequence[Span]], head: str, template: Templat
     found = []
     for number, spans in enumerate(parts):
         example = assemble(Segments(list(spans), {head: 0}), template)
-        at_MK = example.predict[head].at_MK if pooling == "cls" else np.arange(example.num_tokens)[:, None]
+        at_MK = example.predict[head].at_MK if pooling == "cls" else np.arange(example.read.num_tokens)[:, None]
         targets = Targets(at_MK, weight_M=np.ones(len(at_MK), np.float32), given_M=np.full(len(at_MK), number))
         found.append(replace(example, predict={head: targets}))
     example = found[0] if len(found) == 1 else pack(found)
