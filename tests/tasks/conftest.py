@@ -84,6 +84,8 @@ def make_records(task, number=12):
             row = make_question(index)
         elif task == "similar":
             row = make_similar(index, number)
+        elif task in ("summarise", "text-to-text", "translate"):
+            row = {"source": row["text"], "target": text_of(rng, 4) if index % 2 else "she ran in Rome"}
         elif task == "choose":
             row = make_choices(rng, row["text"], index)
         rows.append(Record(row, "train.jsonl", index + 1))

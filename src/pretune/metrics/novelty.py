@@ -99,7 +99,8 @@ class Passages:
         hash_P = np.unique(_hashes(self._ids(words), self.n))
         starts = np.searchsorted(self._hash_G, hash_P, "left")
         ends = np.searchsorted(self._hash_G, hash_P, "right")
-        hits = np.concatenate([self._passage_G[a:b] for a, b in zip(starts, ends, strict=True)] or [starts[:0]])
+        places = zip(starts.tolist(), ends.tolist(), strict=True)
+        hits = np.concatenate([self._passage_G[:0], *(self._passage_G[start:end] for start, end in places)])
         if not len(hits):
             return None
         counts = np.bincount(hits)

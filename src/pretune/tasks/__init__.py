@@ -8,6 +8,13 @@ tag.py        a tag for each word
 choose.py     one of several texts
 similar.py    a vector for each text, whose cosines say how similar texts are
 answer.py     the span of a context that answers a question, or that there is none
+text_to_text.py  a text to another, classification among them, several tasks mixed: by exact string
+translate.py  a text to the same in another language
+summarise.py  a text to a shorter one
+written.py    what tasks share whose answer is a text that the model writes
+references.py  a record's source and its targets
+mixture.py    several tasks in one training file, mixed in proportion
+nearest_source.py  the answer to the training source that is most like a source
 language_modelling.py  the probability of a text, a token, a word and a byte
 text_windows.py  a text as windows in which each token is predicted once
 byte_ngrams.py  n-grams of bytes, smoothed: a language model without a network

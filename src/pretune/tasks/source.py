@@ -39,14 +39,16 @@ class TaskSource:
         self.tokenizer, self.template, self.max_length = tokenizer, template, max_length
         examples = task.featurize_all(self.records, tokenizer, template, max_length, labelled=labelled)
         self.examples = [replace(example, origin_E=np.array([number])) for number, example in enumerate(examples)]
+        self.mixture = task.mixture(self.records) if labelled else None
         self._settings = [repr(task), tokenizer.fingerprint, repr(template), max_length, labelled]
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.examples) if self.mixture is None else len(self.mixture)
 
     def example(self, number: int, epoch: int, progress: float) -> Example:
-        """The same Example in every epoch: fine-tuning has no randomness in its data but the order."""
-        return self.examples[number]
+        """The same Example in every epoch, for fine-tuning has no randomness in its data but the order; of a mixture
+        the one whose turn it is."""
+        return self.examples[number if self.mixture is None else self.mixture.record(number, epoch)]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -21,6 +21,7 @@ from pretune.core.stream import Batch, Example
 from pretune.families.family import HeadSpec
 from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items
+from pretune.tasks.mixture import Mixture
 from pretune.text.contents import Contents, contents_of
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Tokenizer
@@ -125,6 +126,10 @@ class Task(Protocol):
         """The texts and gold labels of a record, for checks of the data (`text.check`). By default the columns that a
         class variable `columns` names, else the usual ones; `gold` is what a class variable of that name says."""
         return contents_of(record, getattr(self, "columns", ()), getattr(self, "gold", None))
+
+    def mixture(self, records: Sequence[Record]) -> Mixture | None:
+        """How an epoch is made up of training records; None: of each once."""
+        return None
 
     def said(self, model: Any, source: Featurized, max_tokens: int) -> list[Prediction] | None:
         """A prediction for each record by a task that uses a model in a way of its own: writes with it, or reads long
