@@ -15,12 +15,15 @@ PAD, CLS, SEP, MASK, UNK = range(5)
 FIRST = 5
 """The first ordinary id."""
 TEMPLATE = Template({"cls": CLS, "sep": SEP})
+TWO = Template({"cls": CLS, "sep": SEP}, start="sep")
+"""Of a decoder beside an encoder; BART's."""
 
 
 class MemoryCorpus:
-    """TokenStore of documents given as lists of sentences of ids. Every `word_length`-th token starts a word."""
+    """TokenStore of documents given as lists of sentences of ids. Every `word_length`-th token starts a word.
+    vocab_size: without the sentinels, which are the last ids, <extra_id_0> the very last."""
 
-    def __init__(self, documents, vocab_size=None, word_length=1):
+    def __init__(self, documents, vocab_size=None, word_length=1, sentinels=0):
         sentences = [sentence for document in documents for sentence in document]
         lengths = [sum(map(len, document)) for document in documents]
         self.ids_T = np.array([token for sentence in sentences for token in sentence], np.int32)
@@ -30,9 +33,14 @@ class MemoryCorpus:
         starts = [place % word_length == 0 for sentence in sentences for place in range(len(sentence))]
         self.marks_T = np.array(starts, np.uint8) * WORD_START
         self.marks_T[self.sentence_starts] |= SENTENCE_START
-        size = vocab_size or int(self.ids_T.max()) + 1
+        plain = vocab_size or int(self.ids_T.max()) + 1
+        size = plain + sentinels
         counts = np.bincount(self.ids_T, minlength=size)
-        self.vocab = Vocab(size, np.arange(size) < FIRST, PAD, UNK, CLS, SEP, MASK, unigram_V=counts / counts.sum())
+        is_special = (np.arange(size) < FIRST) | (np.arange(size) >= plain)
+        marks = tuple(range(size - 1, plain - 1, -1))
+        self.vocab = Vocab(
+            size, is_special, PAD, UNK, CLS, SEP, MASK, sentinel_ids=marks, unigram_V=counts / counts.sum()
+        )
         self.tables = {}
 
     def ids(self, start, end):
@@ -57,7 +65,7 @@ def numbered(*documents, word_length=1):
     return MemoryCorpus(made, vocab_size=max(place, FIRST + 2), word_length=word_length)
 
 
-def varied(num_documents=40, num_sentences=12, seed=0, vocab_size=60):
+def varied(num_documents=40, num_sentences=12, seed=0, vocab_size=60, sentinels=0):
     """A corpus of documents of many lengths, some with one sentence, one token or none; Zipf's frequencies."""
     rng = np.random.default_rng(seed)
     weights = 1 / np.arange(1, vocab_size - FIRST + 1)
@@ -66,18 +74,18 @@ def varied(num_documents=40, num_sentences=12, seed=0, vocab_size=60):
         return (FIRST + rng.choice(len(weights), rng.integers(1, 25), p=weights / weights.sum())).tolist()
 
     documents = [[sentence() for _ in range(rng.integers(1, num_sentences))] for _ in range(num_documents)]
-    return MemoryCorpus([*documents, [], [[FIRST]], [sentence()], []], vocab_size)
+    return MemoryCorpus([*documents, [], [[FIRST]], [sentence()], []], vocab_size, sentinels=sentinels)
 
 
-def context(corpus, max_length=32, seed=0, epoch=0, number=0, num_special=(2, 3)):
+def context(corpus, max_length=32, seed=0, epoch=0, number=0, num_special=(2, 3), template=TEMPLATE):
     rng = derive_rng(seed, epoch, number)
-    return Context(corpus.vocab, max_length, rng, num_special, place=(seed, epoch, number))
+    return Context(corpus.vocab, max_length, rng, num_special, place=(seed, epoch, number), start_id=template.start_id)
 
 
-def example(objective, corpus, number, max_length=32, seed=0, epoch=0):
+def example(objective, corpus, number, max_length=32, seed=0, epoch=0, template=TEMPLATE):
     """What the corpus's source does: arrange, assemble, corrupt with one generator."""
-    told = context(corpus, max_length, seed, epoch, number)
-    return objective.corrupt(assemble(objective.arrange(corpus, number, told), TEMPLATE), told)
+    told = context(corpus, max_length, seed, epoch, number, template=template)
+    return objective.corrupt(assemble(objective.arrange(corpus, number, told), template), told)
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +93,7 @@ def lab():
     return SimpleNamespace(
         MemoryCorpus=MemoryCorpus,
         TEMPLATE=TEMPLATE,
+        TWO=TWO,
         FIRST=FIRST,
         MASK=MASK,
         UNK=UNK,

@@ -12,9 +12,11 @@ from pretune.core.errors import InputError
 from pretune.core.pack import pack
 from pretune.core.stream import Segments, Span, left_to_right
 from pretune.families.family import HeadSpec, open_family
+from pretune.nn.config import Decoder
 from pretune.nn.model import Model
 from pretune.objectives.add import add
-from pretune.objectives.causal_lm import body_needs, causal_lm
+from pretune.objectives.bodies import body_needs
+from pretune.objectives.causal_lm import causal_lm
 from pretune.objectives.full_sentences import full_sentences
 from pretune.objectives.mlm import mlm
 from pretune.objectives.next_sentence import next_sentence
@@ -135,7 +137,9 @@ def test_bert_is_transformers_s_language_model(lab, tmp_path):
 
 def test_with_other_objectives(lab):
     corpus = lab.varied()
-    assert body_needs(add(full_sentences(), causal_lm())) == {"attention.causal": True} and body_needs(mlm()) == {}
+    config = made("modern", causal=False)[1].body.config
+    assert body_needs(add(full_sentences(), causal_lm()), config) == {"attention.causal": True}
+    assert body_needs(mlm(), config) == {} == body_needs(causal_lm(), replace(config, decoder=Decoder(1, 2, 8)))
     assert len(lab.example(add(full_sentences(), causal_lm()), corpus, 0).predict["lm"]) > 10
     with pytest.raises(InputError, match="does not go with what predicts next_sentence"):
         lab.example(add(next_sentence(), causal_lm()), corpus, 0)

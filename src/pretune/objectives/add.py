@@ -15,6 +15,8 @@ from pretune.core.loss import Loss
 from pretune.core.protocols import Context, Objective, TokenStore
 from pretune.core.stream import Batch, Example, Segments
 from pretune.objectives.arrangements import OnlyArranges
+from pretune.objectives.bodies import ONE, TWO, streams_of
+from pretune.objectives.text_to_text import TextToText
 
 T = TypeVar("T")
 
@@ -24,6 +26,11 @@ class Added:
     """`add(...)` makes one."""
 
     parts: tuple[Objective, ...]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Which bodies all the parts can train."""
+        return tuple(each for each in (ONE, TWO) if all(each in streams_of(part) for part in self.parts))
 
     @property
     def body_needs(self) -> dict[str, Any]:
@@ -86,7 +93,8 @@ def _merge(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
 def add(*objectives: Objective) -> Added:
     """Objectives as one. The first cuts the samples; the others must be able to work on what it cuts.
 
-    An arrangement such as `full_sentences()` may stand first.
+    An arrangement such as `full_sentences()` may stand first. Objectives that write a whole text again corrupt it one
+    after another and write it once: `add(sentence_permutation(), text_infilling())` is BART's.
     copies: what one of them has holds for all, since masks over spans that are cut anew would not repeat (the original
     code repeats whole samples). Raises InputError without objectives, where an arrangement is not the first, and where
     they have different copies.
@@ -112,12 +120,24 @@ def add(*objectives: Objective) -> Added:
     for part in objectives[1:]:
         if isinstance(part, OnlyArranges):
             raise InputError(f"{type(part).__name__} arranges the sample: name it first")
+    objectives = _composed(objectives)
     copies: set[Any] = {getattr(objective, "copies", None) for objective in objectives} - {None}
     if len(copies) > 1:
         raise InputError(f"the added objectives have different copies, {sorted(copies)}: give all the same")
     if copies:
         return Added(tuple(_with_copies(objective, *copies) for objective in objectives))
     return Added(objectives)
+
+
+def _composed(objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+    """Neighbours that corrupt one text and write it as one objective."""
+    parts: list[Objective] = []
+    for objective in objectives:
+        if parts and isinstance(objective, TextToText) and isinstance(last := parts[-1], TextToText):
+            parts[-1] = last.then(objective)
+        else:
+            parts.append(objective)
+    return tuple(parts)
 
 
 def _with_copies(objective: Objective, copies: int) -> Objective:

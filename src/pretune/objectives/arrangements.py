@@ -5,7 +5,7 @@ The numbers of a document's first places are a cumulative table [D + 1], so a pl
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from pretune.core.errors import InputError
 from pretune.core.loss import Loss
 from pretune.core.protocols import Context, TokenStore
 from pretune.core.stream import Batch, Example, Segments, Span
+from pretune.objectives.bodies import ONE, TWO
 
 MIN_TOKENS = 2
 """A place has at least so many tokens: one token alone has no context to be predicted from."""
@@ -32,6 +33,8 @@ class Arrangement(Protocol):
 
 class OnlyArranges:
     """Makes an arrangement an objective to name first in `add`: it corrupts and predicts nothing."""
+
+    streams: ClassVar[tuple[str, ...]] = (ONE, TWO)
 
     def corrupt(self, example: Example, context: Context) -> Example:
         return example

@@ -1,27 +1,35 @@
-"""The next token, from left to right, on an encoder body: "LTR & No NSP" of BERT's ablation.
+"""The next token, from left to right: a language model (GPT), and on an encoder "LTR & No NSP" of BERT's ablation.
 
-Devlin et al. 2019, section 5.1: a left-context-only model, trained to predict each next token, the constraint kept at
-fine-tuning. Every ordinary token is predicted, at the row before it, from [CLS] and what stands before; [CLS], [SEP]
-and [UNK] are not. The stream is marked causal, so any body that keeps to visibility learns what is meant; besides,
-`pretrain` makes the body itself causal (`attention.causal`), and its files say so, so that fine-tuning and everything
-after keep the constraint. Whole texts are then read at their last row, for the first one sees nothing.
+Radford et al. 2018, section 3.1; Devlin et al. 2019, section 5.1: a left-context-only model, trained to predict each
+next token, the constraint kept at fine-tuning. Every ordinary token is predicted, at the row before it, from [CLS] and
+what stands before, and the end of a document where more follows (`token_stream`); [CLS], [SEP] and [UNK] are not. The
+stream is marked causal, so any body that keeps to visibility learns what is meant; besides, `pretrain` makes the body
+itself causal (`attention.causal`), and its files say so, so that fine-tuning and everything after keep the constraint.
+Whole texts are then read at their last row, for the first one sees nothing.
+
+With a decoder beside an encoder the encoder reads an empty text, the template's tokens alone, and the decoder writes
+all (Lewis et al. 2020, section 2.2: "in the extreme case, where all information about the source is lost, BART is
+equivalent to a language model"), the template's tokens too.
 
 The BiLSTM that the paper puts on top for some tasks (its "+ BiLSTM" row) belongs to fine-tuning: `top=bilstm`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import nn
 
 from pretune.core.errors import InputError
 from pretune.core.loss import Loss, cross_entropy, weight_sum
-from pretune.core.protocols import Context, Objective, TokenStore
-from pretune.core.stream import Batch, Example, Segments, Targets, left_to_right
+from pretune.core.marks import END
+from pretune.core.protocols import Context, TokenStore
+from pretune.core.stream import Batch, Example, Segments, Stream, Targets, left_to_right
+from pretune.core.vocab import Vocab
 from pretune.objectives.arrangements import Arrangement, Contiguous
+from pretune.objectives.bodies import ONE, TWO
 from pretune.objectives.selectors import maskable
+from pretune.objectives.text_to_text import around, to_write
 
 HEAD = "lm"
 
@@ -31,6 +39,7 @@ class CausalLM:
     """`causal_lm()` makes one. Loss "lm": cross-entropy in nats, the mean over predicted tokens."""
 
     arrangement: Arrangement = Contiguous()
+    streams: ClassVar[tuple[str, ...]] = (ONE, TWO)
 
     @property
     def body_needs(self) -> dict[str, Any]:
@@ -49,9 +58,11 @@ class CausalLM:
         if example.predict:
             raise InputError(f"causal_lm does not go with what predicts {', '.join(example.predict)}: leave one out")
         source = example.source
-        rows_M = np.flatnonzero(maskable(source, context.vocab)[1:])
-        targets = Targets(rows_M[:, None], source.ids_T[rows_M + 1], np.ones(len(rows_M), np.float32))
-        return replace(example, source=left_to_right(source), predict={HEAD: targets})
+        if example.target is not None:
+            before, _, behind = around(source)
+            return to_write(example, np.concatenate([before, behind]), source.ids_T, context)
+        predict = {HEAD: next_tokens(source, context.vocab, 1)}
+        return replace(example, source=left_to_right(source), predict=predict)
 
     def heads(self, body: Any) -> dict[str, nn.Module]:
         return {HEAD: body.family_head("lm")}
@@ -63,10 +74,12 @@ class CausalLM:
         return {HEAD: cross_entropy(model(batch)[HEAD], batch.predict[HEAD])}
 
 
-def body_needs(objective: Objective) -> Mapping[str, Any]:
-    """What an objective asks of the body that is made for it: changes to its config."""
-    needs: Mapping[str, Any] = getattr(objective, "body_needs", {})
-    return needs
+def next_tokens(source: Stream, vocab: Vocab, first: int) -> Targets:
+    """The tokens of one sequence from the row `first` on, each at the row before it: ordinary ones and ends of
+    documents."""
+    told_T = maskable(source, vocab) | (source.marks_T & END).astype(np.bool_)
+    rows_M = np.flatnonzero(told_T[first:]) + first - 1
+    return Targets(rows_M[:, None], source.ids_T[rows_M + 1], np.ones(len(rows_M), np.float32))
 
 
 def causal_lm() -> CausalLM:

@@ -1,8 +1,8 @@
 """Edits: corruptions that change how long a text is, as small rewriters that go one after another.
 
 Deletion, sentence permutation and document rotation are those of Lewis et al. 2020 ("BART", section 2.2); reordering
-within a distance that of Lample et al. 2018 (section 2.3). Generators learn to undo them. Not here: infilling (spans to
-one [MASK] or sentinel), which comes with the generators.
+within a distance that of Lample et al. 2018 (section 2.3). Generators learn to undo them. Infilling and masking are
+in `text_infilling.py` and `token_masks.py`.
 
 An edit is called `edit(text, vocab, rng)`, leaves what it is given as it is, and gives a text whose `source_P` still
 says where each token came from, so that targets can be made after any number of edits. Texts have no special tokens of
@@ -150,7 +150,7 @@ class ShuffleWords:
             raise InputError(f"distance is {self.distance}: it must be at least 0")
 
     def __call__(self, text: Edited, vocab: Vocab, rng: np.random.Generator) -> Edited:
-        starts = _starts(text, WORD_START)
+        starts = starts_of(text, WORD_START)
         order = np.argsort(np.arange(len(starts)) + rng.random(len(starts)) * (self.distance + 1), kind="stable")
         return _reordered(text, starts, order)
 
@@ -160,7 +160,7 @@ class ShuffleSentences:
     """Sentences in a random order (BART's sentence permutation)."""
 
     def __call__(self, text: Edited, vocab: Vocab, rng: np.random.Generator) -> Edited:
-        starts = _starts(text, SENTENCE_START)
+        starts = starts_of(text, SENTENCE_START)
         return _reordered(text, starts, rng.permutation(len(starts)))
 
 
@@ -177,7 +177,7 @@ def _some(num: int, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.sort(rng.permutation(num)[: round(rate * num)])
 
 
-def _starts(text: Edited, mark: int) -> NDArray[np.int64]:
+def starts_of(text: Edited, mark: int) -> NDArray[np.int64]:
     """Where parts begin: the first token, and each one with the mark."""
     return np.unique(np.concatenate([np.zeros(min(len(text), 1), np.int64), np.flatnonzero(text.marks_P & mark)]))
 

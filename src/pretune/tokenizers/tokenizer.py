@@ -183,8 +183,8 @@ class Tokenizer:
             is_special_V[number] |= added.special
         sentinels = sentinel_ids(self.backend)
         is_special_V[list(sentinels)] = True
-        roles = {f"{role}_id": self.special_ids.get(role) for role in ROLES}
-        return Vocab(size, is_special_V, **roles, sentinel_ids=sentinels)
+        pad, unk, cls, sep, mask, bos, eos = (self.special_ids.get(role) for role in ROLES)
+        return Vocab(size, is_special_V, pad, unk, cls, sep, mask, bos, eos, sentinels)
 
     @cached_property
     def _marked_V(self) -> NDArray[np.bool_] | None:

@@ -50,17 +50,8 @@ def train_tokenizer(
     (24, 0.0)
     """
     started = time.perf_counter()
-    request = Request(
-        algorithm,
-        vocab_size,
-        lowercase,
-        strip_accents,
-        min_pair_count,
-        min_word_count,
-        max_alphabet,
-        progress,
-        sentinels,
-    )
+    limits = (min_pair_count, min_word_count, max_alphabet)
+    request = Request(algorithm, vocab_size, lowercase, strip_accents, *limits, progress, sentinels)
     split = HoldingOut(read_texts(source, documents), heldout_fraction, max_heldout_bytes)
     backend, report = TRAINERS[algorithm](request, split)
     add_sentinels(backend, sentinels)
