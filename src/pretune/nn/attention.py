@@ -181,7 +181,7 @@ class SelfAttention(nn.Module):
         mask = step.mask(slots, self.window, x_ND.dtype)
         if scores is not None:
             mask = scores if mask is None else scores + mask
-        return self.output(attend_slots(q_NHE, *slots.keys_and_values(layer), mask, self.scaled))  # type: ignore[no-any-return]
+        return self.output(slots.attend(layer, q_NHE, mask, self.scaled))  # type: ignore[no-any-return]
 
     def _split(self) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
         """The weights and biases of queries, and of keys and values."""
@@ -240,20 +240,7 @@ class CrossAttention(nn.Module):
             raise ValueError("this cache holds nothing of an encoder")
         q_NHE = self.query(x_ND).view(-1, self.num_heads, self.head_size)
         mask = step.mask(slots, None, x_ND.dtype)
-        return self.output(attend_slots(q_NHE, *slots.keys_and_values(layer), mask, self.scaled))  # type: ignore[no-any-return]
-
-
-def attend_slots(q_NHE: Tensor, k_NGWE: Tensor, v_NGWE: Tensor, mask: Tensor | None, scaled: bool) -> Tensor:
-    """Attention of one query a sequence to its slots, [N, H·E]. Of H heads, H / G consecutive ones share keys.
-
-    mask: [N, 1 or H, 1, W], added to the scores.
-    """
-    (number, heads, size), shared = q_NHE.shape, k_NGWE.shape[1]
-    q_NGQE = q_NHE.view(number, shared, heads // shared, size)
-    if mask is not None and mask.shape[1] == heads:
-        mask = mask.view(number, shared, heads // shared, -1)
-    mixed = F.scaled_dot_product_attention(q_NGQE, k_NGWE, v_NGWE, attn_mask=mask, scale=None if scaled else 1.0)
-    return mixed.reshape(number, heads * size)
+        return self.output(slots.attend(layer, q_NHE, mask, self.scaled))  # type: ignore[no-any-return]
 
 
 def _rotary(config: TransformerConfig, window: int | None) -> Rotary | None:

@@ -35,7 +35,7 @@ class RelativeScores(nn.Module):
 
     def step(self, step: Step) -> Tensor:
         """[N, H, 1, W]: scores of each sequence's new token for its slots."""
-        slots_W = torch.arange(int(step.cache.lengths_N.max(initial=0)), device=step.at_N.device)
+        slots_W = torch.arange(step.cache.read.used, device=step.at_N.device)
         return self.forward(step.at_N[:, None], slots_W[None])
 
     def forward(self, positions_NQ: Tensor, positions_NK: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ NUM_RECENT = 100
 
 @dataclass
 class Tally:
-    """What has gone through the model (`flops.Work`), and the tokens that batches padded to each step's longest sequence
-    would have had; tokens that examples were cut by."""
+    """What has gone through the model (`flops.Work`), and the tokens that batches padded to each step's longest
+    sequence would have had; tokens that examples were cut by."""
 
     tokens: int = 0
     squared_lengths: int = 0
