@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lively import END, byte_level, lively
+from lively import END, SPECIAL, byte_level, lively
 from pretune.core.continuation import asking, opening
 from pretune.decode.generate import Writer
 from pretune.decode.settings import Borders, Generation
@@ -14,6 +14,12 @@ from pretune.families.family import family_of
 from pretune.tokenizers.tokenizer import Tokenizer
 
 PROMPTS = ["the old man", "she", "a good day and the night", "wind of what they had been before , the", "it was"]
+
+MORE = {
+    "bart": {"scale_embedding": True},
+    "t5": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "marian": {"scale_embedding": True},
+}
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +42,41 @@ def random_decoder(pieces, seed=0, **changes):
     return beside(lively(transformers.GPT2LMHeadModel(config), seed), pieces)
 
 
+@pytest.fixture(scope="session", params=["bart", "t5", "marian"])
+def two_stacks(request):
+    return random_two_stacks(request.param)
+
+
+def random_two_stacks(name, **changes):
+    """An encoder-decoder of random weights."""
+    transformers = pytest.importorskip("transformers")
+    special = SPECIAL | {"bos": "<s>", "eos": "</s>"}
+    pieces = Tokenizer(byte_level(SPECIAL.values()), special_tokens=special)
+    start = pieces.special_ids["sep" if name == "bart" else "pad"]
+    ids = {f"{role}_token_id": pieces.special_ids[role] for role in ("pad", "bos", "eos")}
+    ids |= {"decoder_start_token_id": start, "vocab_size": len(pieces)}
+    sizes = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2}
+    sizes |= {"decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 64}
+    if name == "t5":
+        sizes = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2}
+    begins, ends = {"bart": ("Bart", "ForConditionalGeneration"), "t5": ("T5", "ForConditionalGeneration"),
+                    "marian": ("Marian", "MTModel")}[name]  # fmt: skip
+    config = getattr(transformers, f"{begins}Config")(
+        **sizes, **ids | {"forced_eos_token_id": None} | MORE[name] | changes
+    )
+    model = lively(getattr(transformers, f"{begins}{ends}")(config))
+    for part in model.modules():
+        if type(part).__name__ == "MarianSinusoidalPositionalEmbedding":
+            part.weight.data.copy_(part.create_weight())
+    model.tie_weights()
+    return beside(model, pieces)
+
+
 def beside(theirs, pieces):
     """Both libraries' models of the same weights."""
     hf = theirs.config.to_dict() | {"architectures": [type(theirs).__name__]}
     family = family_of(hf)
-    weights = {name: value for name, value in theirs.state_dict().items() if name != "lm_head.weight"}
+    weights = {name: value.clone() for name, value in theirs.state_dict().items()}
     model = family.from_hf(hf, weights).model.eval()
     template = family.template(pieces.special_ids)
     writer = Writer.of(model, pieces, template, {}, family.max_length(model.body.config, {}))
@@ -70,10 +106,11 @@ def theirs(pair, prompts=PROMPTS, *, alone=False, end_ids=None, **settings):
         found = [theirs(pair, [prompt], end_ids=end_ids, **settings) for prompt in prompts]
         return [texts for one in found for texts in one]
     ends = list(pair.writer.borders.end_ids) if end_ids is None else list(end_ids)
-    rows = [pair.pieces.encode(prompt).ids_P.tolist() for prompt in prompts]
+    rows = [example.source.ids_T.tolist() for example in examples(pair, prompts)]
     width = max(map(len, rows))
     input_ids = torch.tensor([[ends[0]] * (width - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    width = width if pair.template.start_id is None else 1
     out = pair.theirs.generate(
         input_ids, attention_mask=mask, pad_token_id=ends[0], eos_token_id=ends,
         return_dict_in_generate=True, output_scores=True, **{"do_sample": False} | settings,
@@ -104,5 +141,5 @@ def assert_same(found, wanted):
 def lab():
     return SimpleNamespace(
         PROMPTS=PROMPTS, Borders=Borders, assert_same=assert_same, beside=beside, examples=examples, ours=ours,
-        random_decoder=random_decoder, theirs=theirs, with_borders=with_borders,
+        random_decoder=random_decoder, random_two_stacks=random_two_stacks, theirs=theirs, with_borders=with_borders,
     )  # fmt: skip

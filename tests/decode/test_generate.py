@@ -33,6 +33,35 @@ def test_a_text_is_the_same_whatever_else_is_in_the_batch(decoder, lab, settings
     assert ids(lab.ours(decoder, **given)) == together
 
 
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2}])
+def test_a_text_beside_an_encoder_is_the_same_whatever_else_is_in_the_batch(two_stacks, lab, settings):
+    given = {"max_new_tokens": 10, "no_repeat_ngram_size": 1, "borders": lab.Borders(ENDS), **settings}
+    together = ids(lab.ours(two_stacks, **given))
+    assert together == [ids(lab.ours(two_stacks, [prompt], **given))[0] for prompt in lab.PROMPTS]
+    assert len({each[0] for each in together}) > 2
+
+
+def test_a_forced_beginning_and_choices_beside_an_encoder_follow_what_stands_before_answers(two_stacks, lab):
+    read = []
+    prefill = type(two_stacks.model.body).prefill
+
+    def told(body, batch, room):
+        read.append(batch.target.ids_T.tolist())
+        return prefill(body, batch, room)
+
+    start, pieces = two_stacks.template.start_id, two_stacks.pieces
+    before = [start, *([pieces.special_ids["cls"]] if two_stacks.writer.lead else [])]
+    borders = lab.Borders((pieces.special_ids["eos"],), first_id=44)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(two_stacks.model.body), "prefill", told)
+        (beginning,) = lab.ours(two_stacks, ["she"], prefix="it was", max_new_tokens=4, borders=borders)
+        (chosen,) = lab.ours(two_stacks, ["she"], choices=("good", "night"), borders=borders)
+        lab.ours(two_stacks, ["she"], max_new_tokens=4, borders=borders)
+    assert read == [[*before, *pieces.encode("it was").ids_P.tolist()], before, [start]]
+    assert beginning[0].text.startswith("it was") and beginning[0].ids[0] != 44
+    assert chosen[0].text in ("good", "night") and chosen[0].ended_by == "end"
+
+
 def test_draws_of_a_prompt_differ_and_depend_on_the_seed(decoder, lab):
     given = {"max_new_tokens": 12, "do_sample": True, "num_return_sequences": 4}
     first, again, other = (ids(lab.ours(decoder, seed=seed, **given)) for seed in (1, 1, 2))

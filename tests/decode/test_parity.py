@@ -67,6 +67,35 @@ def test_beams_of_a_batch_with_padding(decoder, lab):
     assert len(lengths) > 2  # some ended early, some late
 
 
+ENCODED = {
+    "greedy": {},
+    "greedy, edited": {"no_repeat_ngram_size": 1, "repetition_penalty": 1.5, "min_new_tokens": 3},
+    "beams": {"num_beams": 4, "num_return_sequences": 3},
+    "beams, edited": {"num_beams": 3, "no_repeat_ngram_size": 2, "length_penalty": 0.3, "early_stopping": True},
+    "beams of no repetition": {"num_beams": 2, "no_repeat_ngram_size": 1, "early_stopping": "never"},
+}
+
+
+@pytest.mark.parametrize("num_ends", [1, 12])
+@pytest.mark.parametrize("name", ENCODED)
+def test_a_decoder_beside_an_encoder(two_stacks, lab, name, num_ends):
+    ends = (two_stacks.pieces.special_ids["eos"], *ENDS)[:num_ends]
+    settings = {"max_new_tokens": 12, **ENCODED[name]}
+    found = lab.ours(two_stacks, borders=lab.Borders(ends), **settings)
+    lab.assert_same(found, lab.theirs(two_stacks, alone=True, end_ids=ends, **settings))
+    assert len({texts[0].ids for texts in found}) > 1
+
+
+@pytest.mark.parametrize("more", [{}, {"num_beams": 3}])
+def test_tokens_that_a_models_files_force(two_stacks, lab, more):
+    end = two_stacks.pieces.special_ids["eos"]
+    settings = {"max_new_tokens": 7, "no_repeat_ngram_size": 1, **more}
+    found = lab.ours(two_stacks, borders=lab.Borders((end,), first_id=44, last_id=end), **settings)
+    forced = {"forced_bos_token_id": 44, "forced_eos_token_id": end}
+    lab.assert_same(found, lab.theirs(two_stacks, alone=True, **settings, **forced))
+    assert all(texts[0].ids[0] == 44 and texts[0].ended_by == "end" for texts in found)
+
+
 SAMPLING = {
     "plain": {"top_k": 0},
     "warm": {"top_k": 0, "temperature": 2.0},
