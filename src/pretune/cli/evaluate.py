@@ -17,6 +17,9 @@ def evaluate(
     task: Annotated[str, typer.Argument(metavar="TASK", help="From `pretune tasks`.")],
     model: Models,
     data: Annotated[Path, typer.Option("--data", help="Labelled examples.")],
+    train: Annotated[
+        Path | None, typer.Option("--train", help="What a model that writes texts learnt from: how new are its texts?")
+    ] = None,
     settings: Assignments = None,
     allow_pickle: AllowPickle = False,
     as_json: Json = False,
@@ -24,5 +27,6 @@ def evaluate(
     """Scores a fine-tuned model, with intervals."""
     from pretune.verbs.evaluate import evaluate as run
 
-    result = run(task, model=model, data=data, settings=list(settings or []), allow_pickle=allow_pickle)
+    words = list(settings or [])
+    result = run(task, model=model, data=data, train=train, settings=words, allow_pickle=allow_pickle)
     emit(result, result["text"], as_json)

@@ -13,6 +13,7 @@ label_decisions.py  what became of each of several labels
 scatter.py  predicted against true values as SVG
 residuals.py  errors of predicted values
 diagnosis.py   confusion, calibration, slices and confident mistakes of a model, as sections of a page
+written.py  what a model wrote, its novelty, the nearest training passages
 findings.py what a check of labelled files found, as text and tables
 likelihood.py  how probable a sentence is to a model: pseudo-log-likelihood and others
 over_seeds.py  intervals over test items and seeds at once

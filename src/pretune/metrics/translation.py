@@ -61,12 +61,15 @@ def translation_score(metric: TranslationMetric) -> Callable[[FloatArray], Float
     return score
 
 
-def signature(metric: TranslationMetric, references_N: References, tokenization: Tokenization = "13a") -> str:
-    """What sacrebleu says of how it scores: number of references, case, tokenization, smoothing, version."""
+def signature(metric: TranslationMetric, tokenization: Tokenization = "13a") -> str:
+    """What sacrebleu says of how it scores: case, tokenization, smoothing, version; not the number of references.
+
+    >>> signature("bleu", "intl").split("|")[:3]
+    ['case:mixed', 'eff:no', 'tok:intl']
+    """
     made = _made(metric, tokenization)
-    numbers = sorted({len(references) for references in references_N})
-    made.num_refs = numbers[0] if len(numbers) == 1 else -1  # sacrebleu's sign for a varying number
-    return str(made.get_signature())
+    made.num_refs = 1
+    return "|".join(part for part in str(made.get_signature()).split("|") if not part.startswith("nrefs:"))
 
 
 def _made(metric: TranslationMetric, tokenization: Tokenization) -> Any:

@@ -7,8 +7,9 @@ from pretune.text.records import Record
 
 
 def source_of(record: Record) -> str:
-    """InputError where it is missing or no text."""
-    return text_of(record, "source")
+    """Its column `source`; of a record that has none, `text`, as a line of plain text has it. InputError where it is
+    missing or no text."""
+    return text_of(record, "text" if "source" not in record and "text" in record else "source")
 
 
 def references_of(record: Record) -> list[str]:

@@ -62,13 +62,20 @@ class translate(Written):
         chosen("tokenization", self.tokenization, get_args(Tokenization))
         need_extra("sacrebleu", "generation")
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What sacrebleu says of how it scores."""
+        return (*super().notes, f"bleu is sacrebleu's: {signature('bleu', self.tokenization)}")
+
     def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
-        """sacrebleu's signature, and whether the references look tokenised."""
+        """What one must know of the references: several a text, or tokenised ones."""
         golds = all_references(records)
-        told: tuple[str, ...] = (f"bleu is sacrebleu's: {signature('bleu', golds, self.tokenization)}",)
+        told: tuple[str, ...] = ()
+        if (most := max(map(len, golds), default=1)) > 1:
+            told += (f"up to {most} references a text: scores do not compare with those of one",)
         cut = sum(each[0].endswith(" .") for each in golds)
         if cut * 2 > len(golds) and self.tokenization != "none":
-            told += (f"{cut:,} of {len(golds):,} references end in ' .': BLEU is meant for texts as they are written.",)
+            told += (f"{cut:,} of {len(golds):,} references end in ' .': BLEU is meant for texts as they are written",)
         return told
 
     def scores_of(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:

@@ -103,7 +103,7 @@ class Written(Task):
             references_of(record)
 
     def contents(self, record: Record) -> Contents:
-        source = record.get("source")
+        source = record.get("source", record.get("text"))
         target = record.get("target")
         texts = (source if isinstance(source, str) else None,)
         if target is None or target == "":

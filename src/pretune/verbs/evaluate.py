@@ -8,6 +8,8 @@ from pretune.core.config import resolve
 from pretune.core.errors import InputError
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.table import Cell, Table, as_text
+from pretune.evaluate.written import about_written
+from pretune.tasks.written import Written
 from pretune.text.records import read_records
 from pretune.verbs.ensemble import Ensemble, Models
 from pretune.verbs.settings import EvaluateSettings
@@ -18,27 +20,39 @@ def evaluate(
     *,
     model: Models,
     data: str | Path,
+    train: str | Path | None = None,
     settings: Sequence[str] | Mapping[str, Any] = (),
     allow_pickle: bool = False,
 ) -> dict[str, Any]:
     """Scores of a fine-tuned model on a labelled file: {"scores", "interval", "examples", "truncated", "empty"}.
 
     model: several are an ensemble (`ensemble.py`), and "members" has the scores of each. allow_pickle: as
-    `pretune.load` has it.
+    `pretune.load` has it. train: of a model that writes texts, the file it learnt from: "written" says how new they are
+    beside it (`evaluate/written.py`).
     Raises InputError for a model of another task, and for labels the model does not know.
     """
     given = settings if isinstance(settings, Mapping) else None
     resolved = resolve(EvaluateSettings, given or {}, assignments=() if given is not None else list(settings))
     ensemble = Ensemble(model, task, resolved.task, allow_pickle=allow_pickle)
     opened = ensemble.task
-    records = read_records(data, columns={key: str(column) for key, column in resolved.columns.items()})
+    columns = {key: str(column) for key, column in resolved.columns.items()}
+    records = read_records(data, columns=columns)
     if not records:
         raise InputError(f"{data}: no examples in it")
+    if train is not None and not isinstance(opened, Written):
+        raise InputError(f"--train says how new written texts are, and {ensemble.name} writes none: leave it out")
+    known = [] if train is None else read_records(train, columns=columns)
     found, alone = ensemble.evaluate(records, resolved.max_length)
+    wrote = about_written(opened, found.predictions, records, known)
     interval = found.items.interval(rng=derive_rng(resolved.seed, "interval"))
     shown: dict[str, Cell] = dict(found.scores)
     shown[opened.main_metric] = interval
-    notes = [f"{len(records):,} examples; in brackets: 95 % interval over them", *opened.notes, *found.remarks]
+    notes = [
+        f"{len(records):,} examples; in brackets: 95 % interval over them",
+        *opened.notes,
+        *found.remarks,
+        *wrote.sentences,
+    ]
     if found.num_truncated:
         longest = min(resolved.max_length or ensemble.longest, ensemble.longest)
         notes.append(f"{found.num_truncated:,} texts were longer than {longest} tokens and were cut")
@@ -58,6 +72,7 @@ def evaluate(
         "truncated": found.num_truncated,
         "empty": found.num_empty,
         "seconds": round(found.seconds, 3),
+        **({"written": wrote.figures} if wrote.figures else {}),
         **({"members": dict(zip(names, alone, strict=True))} if alone else {}),
         "text": "\n\n".join(map(as_text, tables)),
     }

@@ -18,6 +18,7 @@ from pretune.evaluate.diagnosis import diagnose
 from pretune.evaluate.findings import sentence
 from pretune.evaluate.outcome import Outcome, compare_sums, sentences
 from pretune.evaluate.report import Section
+from pretune.evaluate.written import about_written
 from pretune.metrics.intervals import Interval
 from pretune.metrics.significance import paired_bootstrap
 from pretune.tasks.items import Items
@@ -134,7 +135,10 @@ def _results(
         overall = judged.scores[tuned.task.main_metric]
         seen = diagnose(tuned.task, judged.predictions, rows[part], rows["train"], overall, rng=rng)
         metrics |= {"calibration": seen.calibration, "slices": list(seen.slices)}
-        sections = seen.sections
+        wrote = about_written(tuned.task, judged.predictions, rows[part], rows["train"])
+        metrics |= {"written": wrote.figures} if wrote.figures else {}
+        metrics["notes"] += wrote.sentences
+        sections = (*wrote.sections, *seen.sections)
     records.write_json(out / "metrics.json", metrics)
     curve = pages.read_curve(out / "metrics.jsonl")
     report = pages.finetuning_report(facts, metrics, curve, outcomes, sections)

@@ -18,7 +18,7 @@ def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
     """The task a model was fine-tuned for: as its manifest says, or as the head of a Hugging Face model implies.
 
     name: what the caller calls it; InputError where the model is for another. A model from elsewhere with a classifying
-    head may be called classify or pair.
+    head may be called classify or pair, a language model may be named for any task that such a head does.
     """
     told = bundle.manifest.get("task")
     if told is not None:
@@ -46,6 +46,8 @@ def task_of(bundle: Bundle, name: str | None = None) -> tuple[str, Task]:
             if found == "tag" and "crf" in bundle.model.heads:
                 settings["crf"] = True
             return found, open_task(found, settings)
+    if name is not None and "lm" in bundle.model.heads and (task := open_task(name)).head == "lm":
+        return name, task  # a language model's head is all it needs
     raise InputError("this model has no head for a task: fine-tune it first (pretune finetune)")
 
 
