@@ -146,7 +146,7 @@ def test_shards_are_read(bundle, folder):
         ("config.json", b"{", "config.json: not readable as JSON"),
         ("config.json", b"[1]", "config.json: expected a JSON object"),
         ("config.json", b"\xff\xfe", "config.json:1: not valid UTF-8"),
-        ("config.json", b'{"model_type": "llama"}', "model_type is 'llama'"),
+        ("config.json", b'{"model_type": "mamba"}', "model_type is 'mamba'"),
         ("config.json", None, "config.json: missing"),
         ("model.safetensors", None, "no weights here"),
         ("model.safetensors", b"", "model.safetensors: not a whole safetensors file"),

@@ -5,6 +5,7 @@ state.py        a nested state as JSON and tensors
 disk.py         room on the disk: estimated, required, waited for
 bundle.py       Bundle: model, tokenizer and manifest, from a directory, a preset or the hub, and to a directory
 huggingface.py  a model's directory: config.json and safetensors, shards too
+generation.py   generation_config.json: kept from reading to writing
 sentence_transformers.py  what becomes of rows in a directory of sentence-transformers: its pooling, read and written
 seal.py         sha256 of what pretune wrote into a model's directory, verified when it is loaded
 folder.py       a directory that is replaced whole or not at all

@@ -2,6 +2,7 @@
 
 config.json model.safetensors                                    open with transformers' AutoModel*.from_pretrained
 tokenizer.json tokenizer_config.json special_tokens_map.json     open with AutoTokenizer
+generation_config.json                                           where the model came with one
 pretune.json                                                     the manifest
 generator/                                                       the same again, of the generator of a discriminator
 """
@@ -18,6 +19,7 @@ from torch import nn
 
 from pretune.checkpoint.disk import STOP, OnFull
 from pretune.checkpoint.folder import replace_folder, restore
+from pretune.checkpoint.generation import GENERATION, for_tokenizer, read_generation, with_ids
 from pretune.checkpoint.hub import fetch, is_hub_name
 from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
 from pretune.checkpoint.seal import MANIFEST, fault, opened, write_sealed
@@ -75,8 +77,9 @@ class Bundle:
     """model, tokenizer and manifest.
 
     manifest, JSON: "heads" (a HeadSpec each, as a dict), "fresh" (our names of the weights no file gave when it was
-    loaded), "unread" (weights of a file's heads that were not asked for), "config" (keys of config.json carried along);
-    whoever made the model adds keys, and they are kept. folder: where it was loaded from, for messages.
+    loaded), "unread" (weights of a file's heads that were not asked for), "config" (keys of config.json carried along),
+    "generation" (what generation_config.json says); whoever made the model adds keys, and they are kept. folder: where
+    it was loaded from, for messages.
     """
 
     model: Model
@@ -114,10 +117,13 @@ class Bundle:
         damage = fault(folder, manifest, leave_out=() if tokenizer is None else TOKENIZER)
         given = None if tokenizer is None else _tokenizer(tokenizer)
         try:
-            hf, left_out = _with_vectors(read_json(folder / CONFIG), read_vectors(folder))
+            generation = read_generation(folder)
+            config = with_ids(read_json(folder / CONFIG), generation)
+            hf, left_out = _with_vectors(config, read_vectors(folder))
             loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
             pieces = given or Tokenizer.load(folder)
             facts = _facts(loaded) | ({NO_VECTOR: left_out} if left_out and heads is None else {})
+            facts |= {"generation": generation} if generation else {}
             bundle = cls(loaded.model, pieces, opened(manifest) | facts, str(folder))._checked()
             _ = bundle.template  # the special tokens it needs are there
         except InputError as error:
@@ -163,7 +169,7 @@ class Bundle:
                 (folder / name).mkdir(exist_ok=True)
                 write_one(folder / name)
 
-        ours = (CONFIG, WEIGHTS, MANIFEST, *TOKENIZER, *VECTORS, GENERATOR)
+        ours = (CONFIG, WEIGHTS, MANIFEST, GENERATION, *TOKENIZER, *VECTORS, GENERATOR)
         replace_folder(Path(directory).absolute(), write, ours=ours, marker=MANIFEST, on_full=on_full)
 
     def check(self) -> None:
@@ -174,7 +180,10 @@ class Bundle:
 
     def _writer(self, more: Mapping[str, Any]) -> Callable[[Path], None]:
         """What writes this model into an empty folder. InputError where its family's files cannot express it."""
-        kept = self.manifest.get("config", {}) | ids_told(self.family, self.tokenizer.special_ids)
+        ids = ids_told(self.family, self.tokenizer.special_ids)
+        kept = self.manifest.get("config", {}) | ids
+        generation = for_tokenizer(self.manifest.get("generation", {}), ids)
+        more = {**more, **({GENERATION: generation} if generation else {})}
         config, weights = self.family.to_hf(self.model, self.specs, kept)
         about = {"pretune": version("pretune"), "family": self.family.name, "heads": [_as_json(s) for s in self.specs]}
         about |= _left_out(config, "crf" in self.model.heads)

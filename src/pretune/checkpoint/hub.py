@@ -13,6 +13,7 @@ from pretune.core.errors import InputError
 
 WANTED = (
     "config.json",
+    "generation_config.json",
     "pretune.json",
     "model.safetensors",
     "model.safetensors.index.json",

@@ -123,8 +123,9 @@ class Encoder(ABC):
         own: dict[str, Any] = {}
         if told.init != config.init:
             own["init"] = settings.write_init(config.init)
-        if told.attention.causal != config.attention.causal:
-            own["causal"] = config.attention.causal
+        for name in ("causal", "prefix"):
+            if (ours := getattr(config.attention, name)) != getattr(told.attention, name):
+                own[name] = ours
         if may_map and told.embedding_size != config.embedding_size:
             own["embedding_size"] = config.embedding_size
         if config.top is not None:
@@ -137,13 +138,14 @@ class Encoder(ABC):
 
     def _config_of(self, hf: Mapping[str, Any]) -> TransformerConfig:
         """The body's config of a config.json. How weights start is ours to say, under `pretune`, and where the family
-        has no key for it, that a body is causal and the size of embeddings that are mapped."""
+        has no key for it, that a body is causal or goes on with a prefix, and the size of mapped embeddings."""
         config = self.read_config(hf)
         told = hf.get("pretune")
-        if isinstance(told, Mapping) and "causal" in told:
-            if not isinstance(told["causal"], bool):
-                raise InputError(f"config.json: pretune.causal is {told['causal']!r:.60}: expected true or false")
-            config = replace(config, attention=replace(config.attention, causal=told["causal"]))
+        for name in ("causal", "prefix"):
+            if isinstance(told, Mapping) and name in told:
+                if not isinstance(told[name], bool):
+                    raise InputError(f"config.json: pretune.{name} is {told[name]!r:.60}: expected true or false")
+                config = replace(config, attention=replace(config.attention, **{name: told[name]}))
         if isinstance(told, Mapping) and "embedding_size" in told:
             config = replace(config, embedding_size=settings.size(told, "embedding_size", 1))
         if isinstance(told, Mapping) and "top" in told:

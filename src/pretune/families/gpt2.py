@@ -94,7 +94,7 @@ class Gpt2(Encoder):
     token_ids: Mapping[str, str | tuple[str, ...]] = {
         "pad_token_id": "pad",
         "bos_token_id": "bos",
-        "eos_token_id": "eos",
+        "eos_token_id": ("eos", "sep"),
     }
     keys: Sequence[Key] = (
         *SIZES,

@@ -112,7 +112,7 @@ class TwoStacks(Encoder):
         seed: int = 0,
     ) -> Loaded:
         told, expected = hf.get("decoder_start_token_id"), hf.get(self.starts_as)
-        if None not in (told, expected) and told != expected:
+        if None not in (told, expected) and told not in (expected if isinstance(expected, list) else [expected]):
             raise InputError(
                 f"config.json: decoder_start_token_id is {told!r:.60} and {self.starts_as} {expected!r:.60}: a decoder "
                 f"of {self.name} begins with that token in pretune"
