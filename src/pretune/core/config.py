@@ -57,10 +57,13 @@ def _settings_in(annotation: Any) -> type[Settings] | None:
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """`["optimizer.lr=3e-4", "steps=10"]` to a nested dict; values are read as YAML scalars or lists.
+    """`["optimizer.lr=3e-4", "steps=10"]` to a nested dict; values are read as YAML scalars or lists, and what would be
+    a mapping without braces is a text as it stands.
 
     >>> parse_assignments(["optimizer.lr=3e-4", "steps=10"])
     {'optimizer': {'lr': 0.0003}, 'steps': 10}
+    >>> parse_assignments(["task.prefix=translate German to English: "])
+    {'task': {'prefix': 'translate German to English: '}}
     """
     tree: dict[str, Any] = {}
     for assignment in assignments:
@@ -84,6 +87,8 @@ def _parse_value(text: str) -> Any:
     try:
         value = parse_yaml(text, "setting")
     except InputError:
+        return text
+    if isinstance(value, Mapping) and not text.lstrip().startswith("{"):
         return text
     if isinstance(value, str):  # YAML 1.1 reads 3e-4 as text
         try:
