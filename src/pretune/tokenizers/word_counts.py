@@ -109,10 +109,14 @@ def _drop_rarest(words: Counter[str], max_words: int) -> int:
 
 
 def count_characters(texts: Iterable[str], backend: Backend, progress: Progress | None = None) -> dict[str, int]:
-    """{character: occurrences} after the backend's normaliser."""
+    """{character: occurrences} after the backend's normaliser; line breaks count between texts, for texts are mostly the
+    lines of documents, which have them."""
     counts: Counter[str] = Counter()
-    for text in counted(texts, progress):
+    number = 0
+    for number, text in enumerate(counted(texts, progress)):
         counts.update(normalized(text, backend))
+    breaks = normalized("\n", backend)
+    counts.update({character: number for character in breaks if number})
     return dict(counts)
 
 
