@@ -21,9 +21,7 @@ WITHOUT = ("gpt", "gpt2", "llama", "bart", "byt5", "mt5", "t5", "transformer")
 def test_decoders_are_no_generators(name):
     family = open_family(name)
     body = family.build(family.config("tiny", 60))
-    with pytest.raises(
-        InputError, match=f"{name} has no language model over mapped embeddings.*causal_lm"
-    ):
+    with pytest.raises(InputError, match=f"{name} has no language model over mapped embeddings.*causal_lm"):
         replaced_token().heads(body)
 
 

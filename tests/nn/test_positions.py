@@ -43,6 +43,28 @@ def test_sinusoidal_is_the_papers_formula(nn_tools):
             assert out[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
 
 
+def test_sinusoidal_as_worked_by_hand():
+    """With a base of 100 and 4 dimensions, four positions; and with all sines before all cosines."""
+    expected = torch.tensor(
+        [
+            [0, 1, 0, 1],
+            [0.8415, 0.5403, 0.0998, 0.9950],
+            [0.9093, -0.4161, 0.1987, 0.9801],
+            [0.1411, -0.99, 0.2955, 0.9553],
+        ]
+    )
+    in_turn = SinusoidalModule(Sinusoidal(4, base=100.0), 4).table_PD
+    torch.testing.assert_close(in_turn, expected, rtol=0, atol=6e-5)
+    halves = SinusoidalModule(Sinusoidal(4, interleaved=False, base=100.0), 4).table_PD
+    assert torch.equal(halves, in_turn[:, [0, 2, 1, 3]])
+
+
+def test_sines_of_far_positions_are_exact():
+    table = SinusoidalModule(Sinusoidal(100_000), 10).table_PD
+    for i in range(5):
+        assert table[99_999, 2 * i].item() == pytest.approx(math.sin(99_999 / 10_000 ** (2 * i / 10)), abs=1e-6)
+
+
 def test_learned_reads_the_row_of_the_position(nn_tools):
     stream = nn_tools.batch([2, 3]).source
     module = nn_tools.randomise(LearnedModule(Learned(8), 4))

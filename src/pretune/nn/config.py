@@ -31,10 +31,12 @@ class Sinusoidal:
     """Fixed sines and cosines added to the token's vector (Vaswani et al. 2017, section 3.5).
 
     interleaved: sines and cosines in turn, as the paper has them; else all sines, then all cosines (tensor2tensor).
+    base: of the wavelengths.
     """
 
     max_positions: int
     interleaved: bool = True
+    base: float = 10_000.0
 
 
 @dataclass(frozen=True)

@@ -48,14 +48,15 @@ class Learned(nn.Module):
 
 
 class Sinusoidal(nn.Module):
-    """Vaswani et al. (2017, section 3.5): dimension 2i is sin(p / 10000^(2i/D)), dimension 2i + 1 its cosine;
-    not interleaved, all sines stand before all cosines."""
+    """Vaswani et al. (2017, section 3.5): dimension 2i is sin(p / base^(2i/D)), dimension 2i + 1 its cosine; not
+    interleaved, all sines stand before all cosines."""
 
     table_PD: Tensor
 
     def __init__(self, settings: config.Sinusoidal, hidden_size: int) -> None:
         super().__init__()
-        angles = torch.outer(torch.arange(settings.max_positions).double(), frequencies(hidden_size, 10_000.0).double())
+        rates = settings.base ** -(torch.arange(0, hidden_size, 2).double() / hidden_size)  # far positions need fp64
+        angles = torch.outer(torch.arange(settings.max_positions).double(), rates)
         waves = [angles.sin(), angles.cos()]
         table_PD = torch.stack(waves, dim=-1).flatten(1) if settings.interleaved else torch.cat(waves, dim=-1)
         table_PD = table_PD[:, :hidden_size]
