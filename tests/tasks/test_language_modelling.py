@@ -71,6 +71,16 @@ def test_a_text_that_fits_has_the_probability_of_one_plain_pass(gpt2, tokenizer,
     assert (found["tokens"], found["words"], found["bytes"]) == (len(ids) - 1, len(TEXT.split()) - 1, len(TEXT) - 3)
 
 
+def test_a_prefix_model_sees_no_more_than_what_stands_before(tiny, tokenizer, template):
+    body = tiny.model(language_modelling(), "gpt2").body
+    attention = replace(body.config.attention, causal=False, prefix=True)
+    other = body.like(attention=attention)
+    model = Model(other, {"lm": other.family_head("lm")}).eval()
+    ids = [tokenizer.special_ids["cls"], *tokenizer.encode(TEXT).ids_P.tolist()]
+    (found,) = predict(model, language_modelling(), RECORDS[:1], tokenizer, template, 64)
+    assert found["nats"] == pytest.approx(plain_nats(model, ids), rel=1e-5)
+
+
 def test_bos_stands_before_the_text_where_nothing_else_does(gpt2, tokenizer, bare):
     with_bos = replace(bare, special_ids=bare.special_ids | {"bos": tokenizer.special_ids["sep"]})
     ids = [with_bos.special_ids["bos"], *tokenizer.encode(TEXT).ids_P.tolist()]
@@ -199,6 +209,10 @@ def test_byte_ngrams_by_hand_and_sum_to_one():
     assert ascii_mass + 128 * other == pytest.approx(math.exp(-trained.nats("sh")))
     with pytest.raises(ValueError, match="order is 8"):
         ByteNgrams(["a"], order=8)
+
+
+def test_few_texts_are_told():
+    assert "only 3 texts" in language_modelling().remarks(RECORDS)[0] and not language_modelling().remarks(RECORDS * 4)
 
 
 def test_baselines_know_only_the_training_texts():

@@ -11,7 +11,7 @@ counts them, so that whoever scores German or Greek is told. Not here: recall an
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,8 @@ def rouge_values(references_N: Sequence[Sequence[str]], predicted_N: Sequence[st
         raise InputError("no summaries: there is nothing to score")
     if not min(map(len, references_N)):
         raise InputError("a summary has no reference: give each at least one")
-    scorer = _scorer()
-    rows = []
-    for references, predicted in zip(references_N, predicted_N, strict=True):
-        found = scorer.score_multi(list(references), predicted)
-        rows.append([found[name].fmeasure for name in ROUGES])
-    return np.array(rows, np.float64)
+    pairs = zip(references_N, predicted_N, strict=True)
+    return np.array([_values(tuple(references), predicted) for references, predicted in pairs], np.float64)
 
 
 def unread_letters(texts: Sequence[str]) -> float:
@@ -51,6 +47,13 @@ def unread_letters(texts: Sequence[str]) -> float:
     """
     letters = [letter for text in texts for letter in _LETTERS.findall(text)]
     return sum(not letter.isascii() for letter in letters) / max(len(letters), 1)
+
+
+@lru_cache(1 << 16)
+def _values(references: tuple[str, ...], predicted: str) -> tuple[float, ...]:
+    """Kept, for a run scores its summaries many times over, whole and in slices, and the scorer takes milliseconds."""
+    found = _scorer().score_multi(list(references), predicted)
+    return tuple(float(found[name].fmeasure) for name in ROUGES)
 
 
 @cache

@@ -46,6 +46,7 @@ METRICS = {"byte_probability": "bytes", "word_probability": "words", "token_prob
 """Metric -> what it is a mean over."""
 MAX_LOGITS = 1 << 26
 """Logits of a batch: 256 MiB."""
+FEW = 10
 WINDOWS = 256
 """So many are held at once; they are sorted by length and cut in batches."""
 
@@ -103,7 +104,14 @@ class language_modelling(Task):
         return (
             "perplexity is a token's and compares within one tokenizer; word_perplexity and bits_per_byte compare "
             "across tokenizers where text_kept is 1 and unknown_rate 0",
+            "the tokens of byte n-grams are bytes",
         )
+
+    def remarks(self, records: Sequence[Record]) -> tuple[str, ...]:
+        """Says when there are too few texts for an interval over them."""
+        if len(records) >= FEW:
+            return ()
+        return (f"only {len(records)} texts: an interval over so few says little; cut the file into more records",)
 
     def fit_labels(self, records: Sequence[Record]) -> Self:
         self.check(records)
