@@ -27,6 +27,8 @@ if (loaded := sys.modules.get("sitecustomize")) is None or not hasattr(loaded, "
 
 import pretune  # noqa: E402
 from pretune.cli.main import run  # noqa: E402
+from pretune.tokenizers.sentinels import add_sentinels  # noqa: E402
+from pretune.tokenizers.tokenizer import Tokenizer  # noqa: E402
 
 NOVELS = Path(pretune.__file__).parent / "verbs" / "quickstart_data" / "novels_valid.txt.gz"
 
@@ -148,6 +150,18 @@ def make_disk(tmp_path):
 def small_disk(make_disk):
     """A file system of 4 MiB."""
     return make_disk(4)
+
+
+@pytest.fixture(scope="session")
+def with_sentinels(world):
+    """The corpus once more, by the same tokenizer with 20 sentinels."""
+    tokenizer, corpus = world.root / "tokenizer-sentinels", world.root / "corpus-sentinels"
+    found = Tokenizer.load(world.tokenizer)
+    add_sentinels(found.backend, 20)
+    found.save(tokenizer)
+    words = ["corpus", "build", NOVELS, "--tokenizer", tokenizer, "--out", corpus, "--valid-fraction", 0.1]
+    assert (result := command(*words)).status == 0, result.err
+    return corpus
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,11 @@ from pretune.objectives.full_sentences import full_sentences
 from pretune.objectives.mlm import mlm
 from pretune.objectives.next_sentence import next_sentence
 from pretune.objectives.sentence_order import sentence_order
+from pretune.objectives.sentence_permutation import sentence_permutation
 from pretune.objectives.span_boundary import span_boundary
+from pretune.objectives.span_corruption import span_corruption
+from pretune.objectives.text_infilling import text_infilling
+from pretune.objectives.token_stream import token_stream
 from pretune.objectives.whole_word import whole_word
 from pretune.recipes.recipe import open_recipe
 from pretune.verbs.settings import PretrainSettings, resolve_run
@@ -94,7 +98,9 @@ def test_a_derived_recipe_names_what_differs_and_has_the_rest():
         ("spanbert", span_boundary()),
         ("albert", add(sentence_order(), mlm(ngram=3))),
         ("gpt", causal_lm()),
-        ("gpt2", causal_lm()),
+        ("gpt2", add(token_stream(), causal_lm())),
+        ("bart", add(sentence_permutation(), text_infilling(masking_rate=0.3, mean_length=3.0))),
+        ("t5", span_corruption(masking_rate=0.15, mean_length=3.0)),
         ("modern", mlm(masking_rate=0.2)),
     ],
 )
@@ -144,16 +150,17 @@ def test_golden_losses(world, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_trains_and_its_model_goes_on(world, tmp_path, monkeypatch, name):
+def test_every_recipe_trains_and_its_model_goes_on(world, with_sentinels, tmp_path, monkeypatch, name):
     """Two steps at tiny size; the files say what the body is, and fine-tuning takes them."""
     monkeypatch.setattr("pretune.verbs.pretrain.peak_flops", lambda *_: 1e10)
     recipe = open_recipe(name)[0]
     words = ["steps=2", "batch_size=4", "valid_samples=2", "max_length=64"]
     words += ["short_length=32"] if recipe.settings.get("short_length") else []
-    done = world.command("pretrain", f"{name}-tiny", "--corpus", world.corpus, "--out", tmp_path / "run", *words)
+    corpus = with_sentinels if recipe.objective == "span_corruption" else world.corpus
+    done = world.command("pretrain", f"{name}-tiny", "--corpus", corpus, "--out", tmp_path / "run", *words)
     assert done.status == 0, done.err
     hf = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
     assert family_of(hf).name == recipe.family
-    assert family_of(hf).read_config(hf).attention.causal == (recipe.objective == "causal_lm")
+    assert family_of(hf).read_config(hf).attention.causal == ("causal_lm" in recipe.objective)
     again = world.command("embed", "--model", tmp_path / "run" / "model", stdin="a text\n").lines
     assert len(again[0]) == 128

@@ -15,6 +15,7 @@ from pretune.train.schedule import multiplier
         ({"name": "cosine", "warmup": 0}, {0: 1, 0.25: 0.5 + 0.5**1.5, 0.5: 0.5, 1: 0}),
         ({"name": "wsd", "warmup": 0.1, "decay": 0.5}, {0.05: 0.5, 0.1: 1, 0.5: 1, 0.75: 0.5, 1: 0}),
         ({"name": "wsd", "warmup": 0, "decay": 0}, {0: 1, 1: 1}),
+        ({"name": "inverse_sqrt", "warmup": 0.25}, {0: 0, 0.125: 0.5, 0.25: 1, 1: 0.5}),
         ({"name": "constant", "warmup": 0.5}, {0: 0, 0.25: 0.5, 0.5: 1, 1: 1}),
     ],
 )
@@ -30,6 +31,17 @@ def test_warmup_in_steps_equals_the_usual_lambda():
     for step in range(steps):
         expected = step / warm if step < warm else (steps - step) / (steps - warm)
         assert multiplier(schedule, step / steps, steps) == pytest.approx(expected)
+
+
+def test_inverse_root_as_the_transformer_has_it():
+    """Rates relative to the highest: min(step ** -0.5, step * warm-up ** -1.5), times the root of the warm-up."""
+    steps, warm = 80, 20
+    schedule = ScheduleSettings(name="inverse_sqrt", warmup=warm)
+    for step in range(1, steps):
+        expected = min(step**-0.5, step * warm**-1.5) * warm**0.5
+        assert multiplier(schedule, step / steps, steps) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="give schedule.warmup"):
+        ScheduleSettings(name="inverse_sqrt", warmup=0)
 
 
 def test_warmup_longer_than_the_run_is_refused():

@@ -21,7 +21,16 @@ NAMES = {
     "full_sentences+whole_word": {"lm"},
     "document_sentences+span_mask": {"lm"},
     "causal_lm": {"lm"},
+    "token_stream+causal_lm": {"lm"},
 }
+WRITING = [
+    ("bart-tiny", "full_sentences+text_infilling"),
+    ("t5-tiny", "drop_tokens"),
+    ("t5-tiny-v1.1", "prefix_lm"),
+    ("bart-tiny", "token_stream+causal_lm"),
+]
+OTHERS = ("token_masking", "token_deletion", "document_rotation", "replace_spans", "bert_style", "deshuffling")
+WRITING += [pytest.param("t5-tiny-v1.1", name, marks=pytest.mark.slow) for name in OTHERS]
 SETTINGS = ["steps=4", "batch_size=4", "valid_samples=4", "max_length=32", "save_every_steps=2", "log_every_steps=1"]
 
 
@@ -35,6 +44,28 @@ def test_every_objective_trains_and_is_saved(world, tmp_path, name):
     metrics = run(world, tmp_path / "run", name)
     assert np.isfinite(metrics["loss"]["valid"]) and metrics["steps"] == 4
     assert set(Bundle.load(tmp_path / "run" / "model").model.heads) == NAMES[name]
+
+
+@pytest.mark.parametrize(("recipe", "name"), WRITING)
+def test_every_objective_trains_a_decoder_beside_an_encoder(with_sentinels, tmp_path, monkeypatch, recipe, name):
+    monkeypatch.setattr("pretune.verbs.pretrain.peak_flops", lambda *_: 1e10)
+    settings = [*SETTINGS, f"objective.name={name}", "model.hidden_dropout=0.0"]
+    metrics = pretrain(recipe, corpus=with_sentinels, out=tmp_path / "run", settings=settings, threads=1)
+    assert np.isfinite(metrics["loss"]["valid"]) and metrics["steps"] == 4
+    bundle = Bundle.load(tmp_path / "run" / "model")
+    assert set(bundle.model.heads) == {"lm"} and bundle.model.body.config.decoder is not None
+    assert not bundle.model.body.config.attention.prefix and not bundle.model.body.config.attention.causal
+
+
+def test_a_model_that_goes_on_after_a_prefix_says_so(world, tmp_path, monkeypatch):
+    """Its files do, and it may write; what was trained with masks alone may not."""
+    monkeypatch.setattr("pretune.verbs.pretrain.peak_flops", lambda *_: 1e10)
+    run(world, tmp_path / "run", "prefix_lm")
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text("utf-8"))
+    assert config["pretune"]["prefix"] is True
+    body = Bundle.load(tmp_path / "run" / "model").model.body
+    assert body.config.generates and not body.config.attention.causal
+    assert not Bundle.load(world.modern / "model").model.body.config.generates
 
 
 def test_boundary_heads_go_on_training(world, tmp_path):
@@ -114,3 +145,26 @@ def test_from_the_command_line(world, tmp_path):
 def test_refusals(world, tmp_path, assignment, told):
     result = world.command("pretrain", "modern-tiny", "--corpus", world.corpus, "--out", tmp_path / "run", assignment)
     assert result.status == 2 and told in result.err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "told"),
+    [
+        ("bart-tiny", "mlm", "hides tokens of the one text that an encoder reads"),
+        ("bart-tiny", "next_sentence+text_infilling", "hides tokens of the one text"),
+        ("modern-tiny", "text_infilling", "needs a decoder beside an encoder"),
+        ("gpt2-tiny", "prefix_lm", "reads everything from left to right"),
+        ("t5-tiny", "span_corruption+token_deletion", "write the whole text again go together"),
+        ("t5-tiny", "span_corruption", "tokenizer has 0: train one with --sentinels"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_written(world, tmp_path, recipe, name, told):
+    words = ["pretrain", recipe, "--corpus", world.corpus, "--out", tmp_path / "run", f"objective.name={name}"]
+    result = world.command(*words, "steps=2", "max_length=64")
+    assert result.status == 2 and told in result.err and not (tmp_path / "run").exists()
+
+
+def test_a_model_to_start_from_is_looked_at_too(world, tmp_path):
+    settings = [*SETTINGS, "objective.name=text_infilling"]
+    with pytest.raises(InputError, match="needs a decoder beside an encoder"):
+        pretrain("bart-tiny", corpus=world.corpus, out=tmp_path, init=str(world.modern / "model"), settings=settings)

@@ -112,7 +112,10 @@ def to_write(example: Example, ids_S: Ids, gold_P: Ids, context: Context) -> Exa
         raise InputError(f"an objective that writes texts does not go with what predicts {names}: leave one out")
     if context.start_id is None:
         raise InputError("writing a text needs a family with a decoder beside its encoder (bart, t5)")
-    rows_M = np.flatnonzero(gold_P != (-1 if context.vocab.unk_id is None else context.vocab.unk_id))
+    unknown = context.vocab.unk_id
+    if unknown is None or unknown in (context.vocab.eos_id, context.vocab.sep_id):  # GPT-2's are one token
+        unknown = -1
+    rows_M = np.flatnonzero(gold_P != unknown)
     targets = Targets(rows_M[:, None], gold_P[rows_M].astype(np.int64), np.ones(len(rows_M), np.float32))
     first = int(example.source.positions_T[0])
     return replace(

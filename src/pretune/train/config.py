@@ -45,8 +45,9 @@ class OptimizerSettings(Settings):
 class ScheduleSettings(Settings):
     """How the learning rate changes over the run."""
 
-    name: Literal["linear", "cosine", "wsd", "constant"] = "linear"
-    """After the warm-up: linear or cosine decay, warm-up-stable-decay (Hu et al. 2024), or constant."""
+    name: Literal["linear", "cosine", "wsd", "inverse_sqrt", "constant"] = "linear"
+    """After the warm-up: linear or cosine decay, warm-up-stable-decay (Hu et al. 2024), the inverse square root of the
+    step (Vaswani et al. 2017; it needs a warm-up), or constant."""
     warmup: Annotated[float, Field(ge=0)] = 0.1
     """Linear warm-up: below 1 a share of the run, from 1 on a number of steps."""
     decay: Share = 0.5
@@ -58,6 +59,8 @@ class ScheduleSettings(Settings):
     def _fits(self) -> "ScheduleSettings":
         if self.name == "wsd" and self.warmup < 1 and self.warmup + self.decay > 1:
             raise ValueError(f"warmup {self.warmup} and decay {self.decay} together exceed the run: lower one of them")
+        if self.name == "inverse_sqrt" and not self.warmup:
+            raise ValueError("inverse_sqrt falls from the end of the warm-up on: give schedule.warmup above 0")
         if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise ValueError(f"warmup {self.warmup} is neither a share below 1 nor a whole number of steps")
         return self

@@ -2,7 +2,8 @@
 
 Progress before step s of S is s / S, so the first step of a warm-up has rate 0, as in BERT's code and in transformers;
 a linear schedule is then equal to theirs step by step. `wsd` (warm-up-stable-decay: Hu et al. 2024, section 4) stays at
-the highest rate and decays linearly at the end (Haegele et al. 2024 find linear and 1 - sqrt close). Imports no torch.
+the highest rate and decays linearly at the end (Haegele et al. 2024 find linear and 1 - sqrt close). `inverse_sqrt` is
+the root of warm-up / step after the warm-up (Vaswani et al. 2017, section 5.3). Imports no torch.
 """
 
 import math
@@ -36,9 +37,11 @@ def multiplier(schedule: ScheduleSettings, progress: float, num_steps: int | Non
 
 
 def _left(schedule: ScheduleSettings, progress: float, warm: float) -> float:
-    """1 at the end of the warm-up; 0 at the end of the run except for a constant schedule."""
+    """1 at the end of the warm-up; 0 at the end of the run except for constant and inverse_sqrt."""
     if schedule.name == "constant":
         return 1.0
+    if schedule.name == "inverse_sqrt":
+        return math.sqrt(warm / progress) if progress else 1.0
     if schedule.name == "wsd":
         return 1.0 if schedule.decay == 0 else min(1.0, (1 - progress) / schedule.decay)
     left = (1 - progress) / (1 - warm) if warm < 1 else 1.0
