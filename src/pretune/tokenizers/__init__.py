@@ -7,6 +7,7 @@ locality.py    where a long text may be cut so that its parts give the pieces of
 folder.py      a tokenizer's directory, read (also as Hugging Face wrote it) and written
 pipelines.py   the seven kinds: normaliser, pre-tokeniser, decoder and template of each
 sentinels.py   tokens <extra_id_0> ... that stand for spans taken out of a text
+byt5.py        ByT5's: bytes, from a directory that holds no vocabulary
 train.py       `train_tokenizer`: one call, with figures on held-out text
 trainers.py    how each of the seven algorithms makes a vocabulary
 source.py      texts or files as one stream, every k-th document held out

@@ -1,9 +1,10 @@
 """A tokenizer's directory: read as pretune or Hugging Face wrote it, and written so that `AutoTokenizer` opens it.
 
 Read: `tokenizer.json` (the `tokenizers` library's format) if there is one, else `vocab.txt`, a WordPiece vocabulary one
-piece a line as the original BERT releases have it. `tokenizer_config.json`, `special_tokens_map.json` and
-`added_tokens.json`'s roles are optional. SentencePiece models and `vocab.json` + `merges.txt` are not read: their
-`tokenizer.json` is what the hub serves beside them. Code (`auto_map`) and pickles beside a tokenizer are never read.
+piece a line as the original BERT releases have it, else nothing where ByT5's is named. `tokenizer_config.json`,
+`special_tokens_map.json` and `added_tokens.json`'s roles are optional. SentencePiece models and `vocab.json` +
+`merges.txt` are not read: their `tokenizer.json` is what the hub serves beside them. Code (`auto_map`) and pickles
+beside a tokenizer are never read.
 
 A regular expression in tokenizer.json that backtracks without end is stopped by the library's own limit (Oniguruma's
 retries, under a second), which is an error here; one that is merely slow on long texts is not found out.
@@ -21,6 +22,8 @@ from tokenizers import normalizers
 
 from pretune.core.errors import InputError
 from pretune.core.strict_json import parse_object, read_object, read_text
+from pretune.tokenizers.byt5 import CLASS as BYTES
+from pretune.tokenizers.byt5 import byt5_backend
 from pretune.tokenizers.pipelines import wordpiece_backend
 
 ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
@@ -68,6 +71,8 @@ def read_folder(folder: str | Path) -> Folder:
         backend = _read_backend(folder / "tokenizer.json", config)
     elif (folder / "vocab.txt").is_file():
         backend = _read_vocab_txt(folder / "vocab.txt", config)
+    elif config.get("tokenizer_class") == BYTES:
+        backend = byt5_backend(config)
     else:
         raise _no_tokenizer(folder)
     named = {**config, **_read_json(folder / "special_tokens_map.json")}
