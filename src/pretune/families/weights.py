@@ -92,7 +92,7 @@ def to_theirs(
         tensor = state[rule.ours].detach().to("cpu", torch.float32)
         tensor = (tensor.t() if rule.is_transposed else tensor).contiguous()
         if len(rule.theirs) > 1:
-            parts = [part.clone() for part in tensor.split(part_rows(rule, len(tensor), fused))]
+            parts = [part.clone() for part in torch.split(tensor, part_rows(rule, len(tensor), fused))]
         else:
             parts = [tensor]
         file |= zip(rule.theirs, parts, strict=True)
