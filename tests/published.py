@@ -210,3 +210,27 @@ def ud_files(folder, rows=12):
         ]
         write(folder / f"xx_tiny-ud-{part}.conllu", "\n\n".join(sentences) + "\n\n")
     return folder
+
+
+def multi30k_files(folder, rows=6):
+    """Parallel files, a language each; the test set of 2016 as a table."""
+    for part in ("train", "val", "test_2017_flickr"):
+        for language, dog in (("de", "Ein Hund"), ("en", "A dog")):
+            lines = [f"{dog} {number} {part}." for number in range(rows)]
+            write(folder / "data" / "task1" / "raw" / f"{part}.{language}", "\n".join(lines) + "\n")
+    table = "en\tde\tfr\n" + "".join(f"A cat {n}.\tEine Katze {n}.\tUn chat {n}.\n" for n in range(rows))
+    write(folder / "test_2016_flickr.tsv", table)
+    return folder
+
+
+def scitldr_files(folder, rows=6):
+    for part in ("train", "dev", "test"):
+        papers = []
+        for n in range(rows):
+            target = [f"We do {n} things.", f"They do {n} in {part}."][: 1 + (part == "test")]
+            source = [f"We look at {n} in {part}. ", "It is good."]
+            papers.append(
+                {"paper_id": f"p{n}", "source": source, "source_labels": [1, 0], "target": target, "title": f"On {n}"}
+            )
+        write(folder / "SciTLDR-A" / f"{part}.jsonl", "".join(json.dumps(paper) + "\n" for paper in papers))
+    return folder

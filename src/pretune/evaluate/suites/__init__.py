@@ -9,6 +9,9 @@ standing.py  medians, spreads, intervals and comparisons over seeds
 glue.py    GLUE: nine tasks of sentence understanding, and the diagnostic set
 superglue.py  SuperGLUE: eight tasks, and two diagnostic sets
 squad.py   SQuAD 1.1 and 2.0: answers in a paragraph
+multi30k.py  Multi30k: captions from German to English
+scitldr.py SciTLDR: abstracts to one sentence, and to titles
+texts_layouts.py  ways in which sets are published whose answer is a text
 swag.py    SWAG: the ending that follows
 sts.py     semantic textual similarity: STS-B, SemEval 2012 to 2016
 conll.py   CoNLL-2003: named entities
