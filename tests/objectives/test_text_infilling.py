@@ -59,7 +59,7 @@ def test_lengths_are_poisson_s_empty_ones_too(drawn):
 
 
 def test_every_word_is_as_likely_to_go(drawn):
-    """But for those at the ends, which only a span that begins, or ends, there takes out: of 701 places 100 have one."""
+    """But for those at the ends, which only a span that ends there takes out: of 701 places 100 have one."""
     gone = drawn[1]
     assert abs(gone.mean() - 0.3) < 1e-9
     for part in np.array_split(gone[20:-20], 16):
