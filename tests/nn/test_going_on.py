@@ -125,6 +125,26 @@ def test_selected_sequences_go_on(name):
     torch.testing.assert_close(now, last_rows(body, 1)[chosen], rtol=0, atol=1e-12)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["learned", "encoder-decoder, buckets"])
+def test_moved_sequences_are_selected_ones(name):
+    """Beams: three of each sequence that went on with tokens of their own, one of which others go on from."""
+    body, rng = made(**BODIES[name]), np.random.default_rng(0)
+    caches = [prefilled(body)[1] for _ in range(2)]
+    for cache in caches:
+        cache.select(torch.arange(5).repeat_interleave(3))
+    steps = [torch.from_numpy(rng.integers(0, 50, 15)) for _ in range(4)]
+    rows = np.repeat(np.arange(5) * 3, 3) + rng.integers(0, 3, 15)
+    assert (rows != np.arange(15)).sum() > 5 and len(set(rows)) < 15
+    for ids_N in steps[:3]:
+        for cache in caches:
+            body.step(ids_N, cache)
+    caches[0].select(torch.from_numpy(rows))
+    caches[1].move(rows, np.repeat(LENGTHS, 3))
+    assert torch.equal(body.step(steps[3], caches[0]), body.step(steps[3], caches[1]))
+    assert (caches[0].lengths_N == caches[1].lengths_N).all()
+
+
 def test_no_slot_left_and_no_position_left():
     body = made()
     _, cache = prefilled(body, room=0)

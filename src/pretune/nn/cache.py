@@ -76,6 +76,19 @@ class Slots:
         self.layers = [(self._selected(k, rows), self._selected(v, rows)) for k, v in self.layers]
         self.lengths_N = self.lengths_N[rows.cpu().numpy()]
 
+    def move(self, rows: NDArray[np.int64], since_N: NDArray[np.int64]) -> None:
+        """Sequence n becomes what `rows[n]` was, where both are alike before slot `since_N[n]`: only what stands behind
+        it is copied."""
+        to = np.flatnonzero(rows != np.arange(len(rows)))
+        self.lengths_N = self.lengths_N[rows]
+        counts = self.lengths_N[to] - since_N[to]
+        at = np.arange(counts.sum()) + np.repeat(since_N[to] - (np.cumsum(counts) - counts), counts)
+        device = self._row_T.device
+        to_M, from_M = (torch.from_numpy(np.repeat(each, counts)).to(device) for each in (to, rows[to]))
+        at_M = torch.from_numpy(at).to(device)
+        for slots in (part for layer in self.layers for part in layer):
+            slots[to_M, :, at_M] = slots[from_M, :, at_M]
+
     def _selected(self, slots: Tensor, rows: Tensor) -> Tensor:
         chosen = slots.new_empty(len(rows), *slots.shape[1:])
         chosen[:, :, : self.used] = slots[:, :, : self.used].index_select(0, rows)
@@ -101,6 +114,11 @@ class Cache:
         self.read.select(rows)
         if self.source is not None:
             self.source.select(rows)
+
+    def move(self, rows: NDArray[np.int64], since_N: NDArray[np.int64]) -> None:
+        """As `select` where sequence n and `rows[n]` read the same source and are alike before slot `since_N[n]`: beams
+        of one prompt."""
+        self.read.move(rows, since_N)
 
     def step(self, ids_N: Tensor) -> "Step":
         """One more token of each sequence. ValueError where there is no slot left."""
