@@ -7,16 +7,16 @@ from pretune.text.records import Record
 TRAIN = [Record({"source": "der hund lief heute weit weg", "target": "the dog ran far away today"})]
 RECORDS = [
     Record({"source": "ein hund", "target": "a dog that nobody knew ran off"}, "test.tsv", 2),
-    Record({"source": "der hund", "target": "the dog ran far away today"}, "test.tsv", 3),
+    Record({"source": "der hund", "target": "the dog ran far away here"}, "test.tsv", 3),
 ]
 
 
 def test_novelty_of_written_texts_and_of_references():
     said = [{"target": "the dog ran far away home"}, {"target": "The dog ran far away today"}]
     found = about_written(open_task("translate"), said, RECORDS, TRAIN)
-    # 3 4-grams each, of which "ran far away home" is new; of the references' 4 and 3, the 4 are
-    assert found.figures["novelty"] == 1 / 6 and found.figures["novelty_of_references"] == 4 / 7
-    assert (found.figures["copies"], found.figures["copies_among_references"]) == (1, 1)
+    # 3 4-grams each, of which "ran far away home" is new; of the references' 4 and 3, the 4 are, and the last
+    assert found.figures["novelty"] == 1 / 6 and found.figures["novelty_of_references"] == 5 / 7
+    assert (found.figures["copies"], found.figures["copies_among_references"]) == (1, 0)
     assert [one["record"] for one in found.figures["nearest"]] == [1, 0]
     assert found.figures["nearest"][1]["run"] == "the dog ran far away"
     examples, nearest = found.sections

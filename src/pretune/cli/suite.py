@@ -14,7 +14,12 @@ def register(app: typer.Typer) -> None:
 
 
 def suite(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="glue, superglue, squad, swag, sts, conll, ud or blimp.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="glue, superglue, squad, swag, sts, conll, ud, multi30k, scitldr or blimp."
+        ),
+    ],
     model: Model,
     data: Annotated[Path, typer.Option("--data", help="Directory with the suite's files, as they are published.")],
     out: Out,

@@ -8,7 +8,10 @@ from pretune.core.config import resolve
 from pretune.core.errors import InputError
 from pretune.core.randomness import derive_rng
 from pretune.evaluate.table import Cell, Table, as_text
-from pretune.evaluate.written import about_written
+from pretune.evaluate.written import AboutWritten, about_written
+from pretune.metrics.intervals import Interval
+from pretune.tasks.run import Evaluation
+from pretune.tasks.task import Scores
 from pretune.tasks.written import Written
 from pretune.text.records import read_records
 from pretune.verbs.ensemble import Ensemble, Models
@@ -45,22 +48,7 @@ def evaluate(
     found, alone = ensemble.evaluate(records, resolved.max_length)
     wrote = about_written(opened, found.predictions, records, known)
     interval = found.items.interval(rng=derive_rng(resolved.seed, "interval"))
-    shown: dict[str, Cell] = dict(found.scores)
-    shown[opened.main_metric] = interval
-    notes = [
-        f"{len(records):,} examples; in brackets: 95 % interval over them",
-        *opened.notes,
-        *found.remarks,
-        *wrote.sentences,
-    ]
-    if found.num_truncated:
-        longest = min(resolved.max_length or ensemble.longest, ensemble.longest)
-        notes.append(f"{found.num_truncated:,} texts were longer than {longest} tokens and were cut")
     names = [member.name for member in ensemble.members]
-    tables = [Table(("metric", "value"), tuple(shown.items()), notes=tuple(notes))]
-    if alone:
-        rows: list[tuple[Cell, ...]] = [(name, *scores.values()) for name, scores in zip(names, alone, strict=True)]
-        tables.append(Table(("member", *alone[0]), tuple(rows), "Each model alone"))
     return {
         "task": ensemble.name,
         "model": names[0] if len(names) == 1 else names,
@@ -74,5 +62,30 @@ def evaluate(
         "seconds": round(found.seconds, 3),
         **({"written": wrote.figures} if wrote.figures else {}),
         **({"members": dict(zip(names, alone, strict=True))} if alone else {}),
-        "text": "\n\n".join(map(as_text, tables)),
+        "text": "\n\n".join(map(as_text, _tables(ensemble, found, interval, alone, wrote, resolved))),
     }
+
+
+def _tables(
+    ensemble: Ensemble,
+    found: Evaluation,
+    interval: Interval,
+    alone: Sequence[Scores],
+    wrote: AboutWritten,
+    settings: EvaluateSettings,
+) -> list[Table]:
+    """The scores with what one must know to read them, and of several models those of each."""
+    task = ensemble.task
+    shown: dict[str, Cell] = dict(found.scores)
+    shown[task.main_metric] = interval
+    notes = [f"{found.num_examples:,} examples; in brackets: 95 % interval over them"]
+    notes += [*task.notes, *found.remarks, *wrote.sentences]
+    if found.num_truncated:
+        longest = min(settings.max_length or ensemble.longest, ensemble.longest)
+        notes.append(f"{found.num_truncated:,} texts were longer than {longest} tokens and were cut")
+    tables = [Table(("metric", "value"), tuple(shown.items()), notes=tuple(notes))]
+    if alone:
+        pairs = zip(ensemble.members, alone, strict=True)
+        rows: list[tuple[Cell, ...]] = [(member.name, *scores.values()) for member, scores in pairs]
+        tables.append(Table(("member", *alone[0]), tuple(rows), "Each model alone"))
+    return tables

@@ -49,8 +49,9 @@ def suite(
 ) -> dict[str, Any]:
     """Fine-tunes and scores a model on every part of a suite whose files are there; on minimal pairs, as it is.
 
-    name: from `evaluate/suites/` (glue, superglue, squad, swag, sts, conll, ud, blimp). data: the directory that holds
-    the parts' files. seeds: so many (3), from `first_seed` on. limit: of blimp, the first so many pairs of each set.
+    name: from `evaluate/suites/` (glue, superglue, squad, swag, sts, conll, ud, multi30k, scitldr, blimp). data: the
+    directory that holds the parts' files. seeds: so many (3), from `first_seed` on. limit: of blimp, the first so many
+    pairs of each set.
     against: the --out directory of another model's finished suite on the same files, to be compared with, part by part.
     settings: of the fine-tuning runs; they go before a part's own (its metric, its length); of blimp, `PairSettings`.
     Raises InputError where no part has its files, and where `out` holds another request.
