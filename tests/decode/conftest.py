@@ -47,11 +47,15 @@ def two_stacks(request):
     return random_two_stacks(request.param)
 
 
+def pieces_with_specials():
+    """A tokenizer with the roles of special tokens that families ask for."""
+    return Tokenizer(byte_level(SPECIAL.values()), special_tokens=SPECIAL | {"bos": "<s>", "eos": "</s>"})
+
+
 def random_two_stacks(name, **changes):
     """An encoder-decoder of random weights."""
     transformers = pytest.importorskip("transformers")
-    special = SPECIAL | {"bos": "<s>", "eos": "</s>"}
-    pieces = Tokenizer(byte_level(SPECIAL.values()), special_tokens=special)
+    pieces = pieces_with_specials()
     start = pieces.special_ids["sep" if name == "bart" else "pad"]
     ids = {f"{role}_token_id": pieces.special_ids[role] for role in ("pad", "bos", "eos")}
     ids |= {"decoder_start_token_id": start, "vocab_size": len(pieces)}
@@ -140,6 +144,11 @@ def assert_same(found, wanted):
 @pytest.fixture(scope="session")
 def lab():
     return SimpleNamespace(
-        PROMPTS=PROMPTS, Borders=Borders, assert_same=assert_same, beside=beside, examples=examples, ours=ours,
-        random_decoder=random_decoder, random_two_stacks=random_two_stacks, theirs=theirs, with_borders=with_borders,
-    )  # fmt: skip
+        PROMPTS=PROMPTS,
+        Borders=Borders,
+        assert_same=assert_same,
+        examples=examples,
+        ours=ours,
+        pieces_with_specials=pieces_with_specials,
+        theirs=theirs,
+    )

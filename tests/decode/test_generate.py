@@ -5,10 +5,16 @@ import dataclasses
 import pytest
 import torch
 
+from lively import lively
+from pretune.core.continuation import opening
 from pretune.core.errors import InputError
+from pretune.core.pack import pack
 from pretune.decode import generate
+from pretune.decode.scores import forbid_repeated_ngrams
 from pretune.decode.settings import Generation
 from pretune.decode.texts import as_it_comes, cut_at, text_after
+from pretune.families.family import open_family
+from pretune.nn.model import Model
 
 ENDS = (2, *range(40, 300, 13))
 
@@ -128,8 +134,6 @@ def test_only_choices_are_written(decoder, lab, settings, ends):
 
 def test_beams_as_many_as_choices_find_the_most_probable_one(decoder, lab):
     """Scored one by one, by the logits of each choice read as a whole."""
-    from pretune.core.pack import pack
-
     choices = (" good", " good day", " night", " wind of")
     end = decoder.pieces.special_ids["eos"]
     given = {"choices": choices, "num_beams": 4, "length_penalty": 0.0, "num_return_sequences": 4}
@@ -239,3 +243,30 @@ def test_borders_come_from_the_family_and_the_files(decoder):
     for bad in ({"eos_token_id": len(decoder.pieces)}, {"forced_bos_token_id": "x"}, {"eos_token_id": [end, -1]}):
         with pytest.raises(InputError, match=f"{min(bad)} is .*: expected ids below"):
             generate.borders_of(template, vocab, bad)
+
+
+CAUSAL, PREFIX = {"attention.causal": True}, {"attention.prefix": True}
+
+
+@pytest.mark.parametrize(("name", "changes"), [("bert", CAUSAL), ("bert", PREFIX), ("modern", PREFIX), ("llama", {})])
+def test_any_body_that_writes_goes_on_as_if_it_read_all_anew(name, changes, lab):
+    """Greedily, each token from the whole read again: prompts seen from both sides (prefix LM) among them."""
+    pieces = lab.pieces_with_specials()
+    family = open_family(name)
+    body = lively(family.build(family.config("tiny", len(pieces), **changes), seed=1))
+    model = Model(body, {"lm": family.head("lm", body)}).eval()
+    writer = generate.Writer.of(model, pieces, family.template(pieces.special_ids), {}, 64)
+    spans = [pieces.encode(prompt).span() for prompt in lab.PROMPTS]
+    examples = [opening(span, family.template(pieces.special_ids)) for span in spans]
+    found = writer.write(examples, Generation(max_new_tokens=8, no_repeat_ngram_size=1))
+    assert len({texts[0].ids for texts in found}) > 1
+    for example, (text,) in zip(examples, found, strict=True):
+        written = []
+        for _ in text.ids:
+            whole = generate.forced(example, written)
+            with torch.inference_mode():
+                hidden_TD = body(pack([whole]).to("cpu"))
+                scores_1V = model.heads["lm"](hidden_TD[-1:].unsqueeze(1), None)
+            scores_1V = forbid_repeated_ngrams(scores_1V, [whole.source.ids_T.tolist()], 1)
+            written.append(int(scores_1V.argmax()))
+        assert tuple(written) == text.ids

@@ -40,7 +40,10 @@ def test_greedy(decoder, lab, name):
     assert len({text.ids for (text,) in found}) == 5
 
 
-@pytest.mark.parametrize("num_ends", [1, 2, 12])
+MORE = pytest.mark.slow  # other numbers of end tokens
+
+
+@pytest.mark.parametrize("num_ends", [pytest.param(1, marks=MORE), 12])
 @pytest.mark.parametrize("name", GREEDY)
 def test_greedy_that_ends(decoder, lab, name, num_ends):
     ends = ENDS[:num_ends]
@@ -49,7 +52,7 @@ def test_greedy_that_ends(decoder, lab, name, num_ends):
     lab.assert_same(found, lab.theirs(decoder, alone=True, end_ids=ends, **settings))
 
 
-@pytest.mark.parametrize("num_ends", [1, 3, 20])
+@pytest.mark.parametrize("num_ends", [pytest.param(1, marks=MORE), pytest.param(3, marks=MORE), 20])
 @pytest.mark.parametrize("name", BEAMS)
 def test_beams(decoder, lab, name, num_ends):
     ends = ENDS[:num_ends]
@@ -76,7 +79,7 @@ ENCODED = {
 }
 
 
-@pytest.mark.parametrize("num_ends", [1, 12])
+@pytest.mark.parametrize("num_ends", [pytest.param(1, marks=MORE), 12])
 @pytest.mark.parametrize("name", ENCODED)
 def test_a_decoder_beside_an_encoder(two_stacks, lab, name, num_ends):
     ends = (two_stacks.pieces.special_ids["eos"], *ENDS)[:num_ends]
