@@ -166,6 +166,7 @@ def test_heads_of_texts_both_ways(name, ends, tmp_path):
     reference, heads = made(name, ends), TEXTS[ends]
     loaded = load_theirs(reference, tmp_path)
     assert list(loaded.model.heads) == list(heads) and not loaded.fresh and not loaded.unread
+    names = set(load_file(tmp_path / "model.safetensors"))
     texts = examples(family(name).template(SPECIAL), heads, [(7, None), (23, None), (1, None), (38, None)])
     compare(loaded.model, reference, texts, heads)
     if "Classification" in ends:
@@ -175,6 +176,7 @@ def test_heads_of_texts_both_ways(name, ends, tmp_path):
     folder = save_ours(FAMILY[kind(name)], ours, loaded.specs, tmp_path, loaded.kept)
     again, unexpected = reopened(f"AutoModel{ends}", folder)
     assert type(again) is type(reference) and not unexpected
+    assert set(load_file(folder / "model.safetensors")) == names
     compare(ours, again, texts, heads)
 
 
