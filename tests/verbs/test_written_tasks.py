@@ -34,6 +34,7 @@ def finetune(world, files, task, out, *words):
 def test_finetune_evaluate_and_predict(world, files, tmp_path, task, metric):
     done = finetune(world, files, task, tmp_path / "run", "--json")
     found = done.json()
+    assert "head" not in done.err  # the language model's goes on training, of course
     assert found["main_metric"] == metric and found["test"].keys() >= {metric, "repetition", "unfinished"}
     assert set(found["baselines"]["scores"]) >= {"nearest-source"}
     assert "What the model wrote" in (tmp_path / "run" / "report.html").read_text("utf-8")
@@ -42,6 +43,8 @@ def test_finetune_evaluate_and_predict(world, files, tmp_path, task, metric):
     columns = ["columns.source=long", "columns.target=short"]
     again = world.command("evaluate", task, *named, *columns, "--train", files / "train.jsonl", "--json").json()
     assert again["scores"] == pytest.approx(found["test"]) and again.get("written") == found.get("written")
+    several = world.command("evaluate", task, *named, "--model", tmp_path / "run" / "model", *columns)
+    assert several.status == 2 and "nothing that models could average" in several.err
     if task == "summarise":
         assert any("novelty: " in note for note in found["notes"])
         beams = world.command("evaluate", task, *named, *columns, "task.generate.num_beams=2", "--json").json()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pretune.checkpoint.bundle import Bundle
-from pretune.families.family import WITHOUT_WEIGHTS, HeadSpec
+from pretune.families.family import PRETRAINING, WITHOUT_WEIGHTS, HeadSpec
 from pretune.families.layout import tensors_of
 from pretune.nn.config import BiLSTM
 from pretune.nn.transformer import Transformer
@@ -113,6 +113,8 @@ def _sentences(model: str, before: str | None, bundle: Bundle, task: Task, kept:
     was = f"{model} was fine-tuned for {before} before" if before else f"{model} has a head for this task"
     if not trained:
         return (f"{was}: its body goes on training.",) if before else ()
+    if len(kept) == len(trained) and all(spec.kind in PRETRAINING for spec in trained):
+        return (f"{was}: its body and its {', '.join(kept)} head go on training.",) if before else ()
     if len(kept) == len(trained):
         return (f"{was}, with the same labels: its body and its {heads} head go on training (head=fresh: a new head).",)
     if before is None:
