@@ -1,10 +1,10 @@
-"""The Transformer of 2017: post-norm, sines and cosines for positions, one matrix for both stacks and the output
-(Vaswani et al. 2017, sections 3 and 5.4, table 3).
+"""The Transformer of 2017: post-norm, sinusoids, one matrix for both stacks and the output (Vaswani et al. 2017).
 
-base and big are the paper's sizes, tiny to medium the house's. relu; token vectors times the root of their size, no
-norm over the embeddings; dropout 0.1 (big: 0.3) of embeddings and of what each part adds, none inside attention or
-feed-forward. Maps of attention have biases (tensor2tensor's had none: Marian's files cannot say so); norms have 1e-5
-(tensor2tensor: 1e-6). Weights start by fan-in, token vectors from N(0, 1 / d) (the paper is silent; tensor2tensor).
+base and big are the paper's sizes (table 3), tiny to medium the house's. Sections 3 and 5.4: relu; token vectors times
+the root of their size, no norm over the embeddings; dropout 0.1 (big: 0.3) of embeddings and of what each part adds,
+none inside attention or feed-forward. Maps of attention have biases (tensor2tensor's had none: Marian's files cannot
+say so); norms have 1e-5 (tensor2tensor: 1e-6). Weights start by fan-in, token vectors from N(0, 1 / d) (the paper is
+silent; tensor2tensor).
 
 A text is A </s>, two are A </s> B </s>; the decoder begins with the padding token, as Marian's does.
 
