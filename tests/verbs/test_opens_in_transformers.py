@@ -1,4 +1,4 @@
-"""A model that writes, of every family, as a directory: transformers opens it, its tokenizer too, and writes the same."""
+"""A model that writes, of every family, as a directory: transformers opens it, tokenizer too, and writes the same."""
 
 import pytest
 import torch
