@@ -22,7 +22,7 @@ KEYS = ["num_layers", "head_dim", "rope_scaling", "rope_parameters", "quantizati
 WHOLE = [save({"a": torch.zeros(2, 3), "b": torch.ones(4, dtype=torch.float16), "": torch.zeros(0)}), save({})]
 
 
-@pytest.fixture(scope="module", params=["bert", "modern"])
+@pytest.fixture(scope="module", params=["bert", "modern", "llama", "t5", "transformer"])
 def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("fuzz") / "model"
     path.mkdir()

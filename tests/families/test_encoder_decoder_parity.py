@@ -315,6 +315,7 @@ def tiny(name, *kinds, size="tiny", **changes):
         ("transformer", "share_encoder_decoder_embeddings", False, "is False: pretune computes only True"),
         ("transformer", "decoder_vocab_size", 30, "decoder_vocab_size is 30 and vocab_size 20"),
         ("transformer", "decoder_start_token_id", 1, "begins with that token"),
+        ("transformer", "max_position_embeddings", 1 << 24, "tables of at most 65,536 positions"),
         ("t5", "feed_forward_proj", "gated-mish", "is 'gated-mish': pretune computes gelu"),
         ("t5", "feed_forward_proj", ["relu"], "is ['relu']: pretune computes gelu"),
         ("t5", "dense_act_fn", "gelu", "feed_forward_proj is 'relu', and dense_act_fn or is_gated_act says otherwise"),

@@ -26,7 +26,7 @@ from pretune.core.errors import InputError
 from pretune.families.bart import EPS, SIZES, TOKENS, Bart, output, shape
 from pretune.families.family import HeadSpec, Loaded
 from pretune.families.layout import OWN, Layout, Part
-from pretune.families.settings import key
+from pretune.families.settings import key, size
 from pretune.families.t5 import t5
 from pretune.families.two_stacks import fairseq_layers
 from pretune.nn.config import (
@@ -46,6 +46,8 @@ READS = ("embed_tokens", "shared", "lm_head", "q_proj", "k_proj", "v_proj", "fc1
 """Matrices of the files whose columns are dimensions of the residual."""
 ADDS = ("out_proj", "fc2", "layer_norm")
 """Layers of the files whose rows, and biases, are."""
+MOST_POSITIONS = 1 << 16
+"""Tables of positions are made, not read, so a file may not ask for as long a one as it likes."""
 TABLES = "embed_positions.weight"
 """What files hold of sines and cosines, old ones and those without a head."""
 
@@ -121,6 +123,11 @@ class Vaswani(Bart):
                 f"config.json: decoder_vocab_size is {hf['decoder_vocab_size']!r:.60} and vocab_size "
                 f"{hf.get('vocab_size')!r:.60}: pretune has one vocabulary for both sides"
             )
+        if size(hf, "max_position_embeddings", 1024) > MOST_POSITIONS:
+            raise InputError(
+                f"config.json: max_position_embeddings is {hf['max_position_embeddings']}: no tensor of the file is as "
+                f"long, and pretune makes tables of at most {MOST_POSITIONS:,} positions"
+            )
         return super().read_config(hf)
 
     def from_hf(
@@ -176,7 +183,8 @@ def halves(size: int) -> Tensor:
     >>> halves(6)
     tensor([0, 2, 4, 1, 3, 5])
     """
-    return torch.cat([torch.arange(0, size, 2), torch.arange(1, size, 2)])
+    dimensions = torch.arange(size)
+    return torch.cat([dimensions[::2], dimensions[1::2]])
 
 
 transformer = Vaswani()
