@@ -94,7 +94,9 @@ def tiny_model(objective, streams=ONE, vocab_size=72, family="modern", size=32):
     family = open_family(family)
     changes = {"hidden_size": size, "attention.num_heads": 2, "feed_forward.intermediate_size": 2 * size}
     config = family.config("tiny", vocab_size, **changes)
-    body = family.build(replace(config, decoder=Decoder(2, 2, 2 * size)) if streams == TWO else config, seed=0)
+    if streams == TWO and config.decoder is None:
+        config = replace(config, decoder=Decoder(2, 2, 2 * size))
+    body = family.build(config, seed=0)
     return Model(body, objective.heads(body))
 
 
@@ -323,6 +325,7 @@ def outputs_at(model, example, head):
 
 BOTH = [(name, streams, "modern") for name, streams in CASES]
 BOTH += [(name, ONE, "bert") for name in ON_ONE if name in entries(PACKAGE)]
+BOTH += [("bart", TWO, "bart"), ("prefix-lm", TWO, "bart"), ("span-corruption", TWO, "t5"), ("deshuffling", TWO, "t5")]
 
 
 @pytest.mark.parametrize("name, streams, family", BOTH)
