@@ -47,7 +47,7 @@ SETTINGS = {
 }
 
 
-NO_EVIDENCE = ("similar",)
+NO_EVIDENCE = ("similar", "language-modelling", "summarise", "text-to-text", "translate")
 
 
 def sourced(tiny, task, records, tokenizer, template):

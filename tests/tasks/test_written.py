@@ -207,9 +207,9 @@ def test_beams_are_used(shapes, tokenizer):
 
 
 def test_labels_are_bound_written_and_alone_where_closed(shapes, tokenizer):
-    rows = [Record({"source": PAIRS[row % 4][0], "target": ["Good Film", "poor cat"][row % 2]}) for row in range(8)]
+    rows = [Record({"source": PAIRS[row % 4][0], "target": ["good film", "poor cat"][row % 2]}) for row in range(8)]
     task = open_task("text-to-text", {"max_target": 4}).fit_labels(rows)
-    assert task.labels == ("Good Film", "poor cat") and task.contents(rows[0]).gold == "classes"
+    assert task.labels == ("good film", "poor cat") and task.contents(rows[0]).gold == "classes"
     assert open_task("text-to-text").fit_labels(records(4)).labels == ()  # four targets, once each
     model, template = shapes("decoder", task)
     loose = evaluate_task(model, task, rows, tokenizer, template, 24)
@@ -229,6 +229,16 @@ def test_a_label_that_the_tokenizer_writes_otherwise_is_still_that_label(shapes,
     model, template = shapes("decoder", task)
     learn(model, task, TaskSource(task, rows, tokenizer, template, 24))
     assert evaluate_task(model, task, rows, tokenizer, template, 24).scores["exact_match"] == 1.0
+
+
+def test_a_label_without_pieces_is_refused(tokenizer, template):
+    task = open_task("text-to-text", {"labels": ("good", "Good")})
+    with pytest.raises(InputError, match="a.tsv:3: the tokenizer has no pieces for the label 'Good'"):
+        task.featurize(Record({"source": "cat", "target": "Good"}, "a.tsv", 3), tokenizer, template, 16)
+    assert task.texts_of(["", "x"], [(), (tokenizer.id("good"),)], TaskSource(task, [], tokenizer, template, 16)) == [
+        "",
+        "good",
+    ]
 
 
 def test_scores_are_of_the_texts_and_every_reference_counts():

@@ -15,12 +15,14 @@ to strings of 0.2: give such strings as targets).
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
+from pretune.core.assemble import Template
 from pretune.core.config import resolve
 from pretune.core.errors import InputError
+from pretune.core.stream import Example
 from pretune.decode.settings import Generation
 from pretune.metrics.checks import FloatArray
 from pretune.metrics.intervals import ratio_of_sums
@@ -32,6 +34,7 @@ from pretune.tasks.task import Featurized, Prediction, Scores
 from pretune.tasks.written import Written, written_texts
 from pretune.text.contents import Contents
 from pretune.text.records import Record
+from pretune.tokenizers.tokenizer import Tokenizer
 
 MAX_LABELS = 100
 METRICS = ("exact_match", "macro_exact_match")
@@ -116,11 +119,21 @@ class text_to_text(Written):
         names = [task_name(record) for record in records]
         return mixed(names, self.cap, self.temperature) if len(set(names)) > 1 or self.cap is not None else None
 
-    def said(self, model: Any, source: Featurized, max_tokens: int) -> list[Prediction]:
-        """As `Written.said`; what has the pieces of a label is that label."""
-        found = super().said(model, source, max_tokens)
-        seen = {source.tokenizer.decode(source.tokenizer.encode(label).ids_P).strip(): label for label in self.labels}
-        return [one | {"target": seen.get(one["target"], one["target"])} for one in found]
+    def featurize(
+        self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True
+    ) -> Example:
+        """InputError for a label that the tokenizer cannot write."""
+        if labelled and (label := first_reference(record).strip()) in self.labels:
+            ids_P = tokenizer.encode(label).ids_P
+            if not len(ids_P) or tokenizer.vocab.unk_id in ids_P.tolist():
+                what = f"the tokenizer has no pieces for the label {label!r:.60}, so no model can write it"
+                raise record.error(what, "write labels in words that it knows")
+        return super().featurize(record, tokenizer, template, max_length, labelled=labelled)
+
+    def texts_of(self, texts: Sequence[str], ids: Sequence[tuple[int, ...]], source: Featurized) -> list[str]:
+        """What has the pieces of a label is that label."""
+        seen = {tuple(source.tokenizer.encode(label).ids_P.tolist()): label for label in self.labels}
+        return [seen.get(each, text) for text, each in zip(texts, ids, strict=True)]
 
     def scores_of(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """exact_match; known where there are labels; of several tasks each one's, and their mean."""

@@ -140,7 +140,7 @@ class Written(Task):
         if not labelled:
             example = asking(source, template, tokenizer.vocab, **how)
             return replace(example, num_cut=num_source - len(source))
-        target, num_target = _first_pieces(targets[0], tokenizer, target_room)
+        target, num_target = _first_pieces(targets[0].strip(), tokenizer, target_room)
         example = answering(source, target, template, tokenizer.vocab, **how)
         return replace(example, num_cut=num_source - len(source) + num_target - len(target))
 
@@ -154,7 +154,12 @@ class Written(Task):
         writer = Writer.of(model, source.tokenizer, source.template, {}, None)
         settings = self.generation(target_room + 1 + len(writer.lead))
         found = [texts[0] for texts in writer.write(source.examples, settings)]
-        return [{"target": one.text.strip(), "unfinished": one.ended_by == "length"} for one in found]
+        told = self.texts_of([one.text.strip() for one in found], [_ids(one.ids, writer.lead) for one in found], source)
+        return [{"target": text, "unfinished": one.ended_by == "length"} for text, one in zip(told, found, strict=True)]
+
+    def texts_of(self, texts: Sequence[str], ids: Sequence[tuple[int, ...]], source: Featurized) -> list[str]:
+        """What counts as written, given the texts and their ids."""
+        return list(texts)
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """The task's own scores, and of all written texts how much they repeat themselves and how many had no end."""
@@ -167,6 +172,11 @@ class Written(Task):
     def scores_of(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """The task's own scores."""
         raise NotImplementedError(type(self).__name__)
+
+
+def _ids(ids: tuple[int, ...], lead: tuple[int, ...]) -> tuple[int, ...]:
+    """Without what stands before every answer (BART's <s>)."""
+    return ids[len(lead) :] if ids[: len(lead)] == lead else ids
 
 
 def written_texts(predictions: Sequence[Prediction]) -> list[str]:
