@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import tokenizers
 import torch
 
 from lively import lively
@@ -15,6 +16,7 @@ from pretune.decode.settings import Generation
 from pretune.decode.texts import as_it_comes, cut_at, text_after
 from pretune.families.family import open_family
 from pretune.nn.model import Model
+from pretune.tokenizers.tokenizer import Tokenizer
 
 ENDS = (2, *range(40, 300, 13))
 
@@ -37,6 +39,16 @@ def test_a_text_is_the_same_whatever_else_is_in_the_batch(decoder, lab, settings
     assert ids(lab.ours(decoder, lab.PROMPTS[::-1], **given)) == together[::-1]
     monkeypatch.setattr(generate, "TOKENS_AT_ONCE", 60)
     assert ids(lab.ours(decoder, **given)) == together
+
+
+@pytest.mark.parametrize("first", range(40, 52, 3))
+def test_prompts_may_be_over_in_any_order(decoder, lab, first):
+    """Beams of long prompts and of short ones leave the cache early; the others go on as if alone."""
+    given = {"max_new_tokens": 16, "num_beams": 3, "early_stopping": True}
+    given["borders"] = lab.Borders(tuple(range(first, 300, 13)))
+    prompts = [" ".join(lab.PROMPTS)[:size] for size in (9, 25, 50, 70)]
+    together = ids(lab.ours(decoder, prompts, **given))
+    assert together == [ids(lab.ours(decoder, [prompt], **given))[0] for prompt in prompts]
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2}])
@@ -207,6 +219,22 @@ def test_text_joins_what_stands_before_it(decoder):
         before, after = whole.ids_P[:place].tolist(), whole.ids_P[place:].tolist()
         if "�" not in pieces.decode(before):
             assert pieces.decode(before) + text_after(pieces, before, after) == "the old man said é"
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram"])
+def test_text_joins_pieces_that_mean_something_else_alone(kind):
+    """A word goes on without a space, and a new one has a space."""
+    if kind == "wordpiece":
+        backend = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[UNK]": 0, "day": 1, "##s": 2, "good": 3}))
+        backend.decoder = tokenizers.decoders.WordPiece()
+    else:
+        pieces = [("<unk>", 0.0), ("▁day", -1.0), ("s", -1.0), ("▁good", -1.0)]
+        backend = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, unk_id=0))
+        backend.decoder = tokenizers.decoders.Metaspace()
+    tokenizer = Tokenizer(backend, special_tokens={})
+    assert text_after(tokenizer, [3, 1], [2]) == "s"
+    assert text_after(tokenizer, [3], [1, 2]) == " days"
+    assert text_after(tokenizer, [], [1]) == "day"
 
 
 def test_what_cannot_be_is_refused(decoder, lab):
