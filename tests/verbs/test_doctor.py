@@ -65,9 +65,9 @@ def kinds(problems):
     return [one["kind"] if isinstance(one, dict) else one.kind for one in problems]
 
 
-def source_of(folder, objective="mlm", max_length=64, **settings):
+def source_of(folder, objective="mlm", max_length=64, family="bert", **settings):
     corpus = Corpus.open(folder)
-    template = open_family("bert").template(corpus.tokenizer.special_ids)
+    template = open_family(family).template(corpus.tokenizer.special_ids)
     return PretrainingSource(open_objective(objective, settings), corpus, template, max_length, 0)
 
 
@@ -81,6 +81,12 @@ def test_a_healthy_corpus_has_no_problem(healthy, world):
 @pytest.mark.parametrize("objective", ["mlm", "whole_word", "span_boundary", "sentence_order+mlm", "causal_lm"])
 def test_healthy_samples_have_no_problem(healthy, objective):
     assert sample_problems(source_of(healthy[0], objective)) == []
+
+
+@pytest.mark.parametrize("objective", ["causal_lm", "prefix_lm", "text_infilling", "drop_tokens", "deshuffling"])
+def test_healthy_samples_of_two_streams_have_no_problem(healthy, objective):
+    """Though an encoder may read next to nothing: the decoder's positions are all trained."""
+    assert sample_problems(source_of(healthy[0], objective, family="bart")) == []
 
 
 def test_duplicate_lines(place, world):

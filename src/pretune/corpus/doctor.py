@@ -54,7 +54,7 @@ def sample_problems(source: PretrainingSource) -> list[Problem]:
     number = min(len(source), NUM_SAMPLES)
     chosen = np.linspace(0, len(source) - 1, number).astype(int)
     examples = [source.example(int(index), 0) for index in chosen]
-    longest = max(int(example.source.lengths_N.max()) for example in examples)
+    longest = max(int(stream.lengths_N.max()) for example in examples for stream in (example.source, example.read))
     found = [_masks(source, examples), _unreached(source, longest, number)]
     return [problem for problem in found if problem is not None]
 
