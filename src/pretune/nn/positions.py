@@ -9,6 +9,7 @@ equation 34) pair neighbours: the same up to an order of the dimensions.
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,12 +56,7 @@ class Sinusoidal(nn.Module):
 
     def __init__(self, settings: config.Sinusoidal, hidden_size: int) -> None:
         super().__init__()
-        rates = settings.base ** -(torch.arange(0, hidden_size, 2).double() / hidden_size)  # far positions need fp64
-        angles = torch.outer(torch.arange(settings.max_positions).double(), rates)
-        waves = [angles.sin(), angles.cos()]
-        table_PD = torch.stack(waves, dim=-1).flatten(1) if settings.interleaved else torch.cat(waves, dim=-1)
-        table_PD = table_PD[:, :hidden_size]
-        self.register_buffer("table_PD", table_PD.float(), persistent=False)
+        self.register_buffer("table_PD", _sinusoids(settings, hidden_size), persistent=False)
 
     @property
     def num_positions(self) -> int:
@@ -69,6 +65,18 @@ class Sinusoidal(nn.Module):
     def forward(self, stream: Stream) -> Tensor:
         check_positions(stream, self.num_positions)
         return F.embedding(stream.positions_T, self.table_PD)
+
+
+def _sinusoids(settings: config.Sinusoidal, hidden_size: int) -> Tensor:
+    """[P, D] fp32, from angles in fp64, for far positions; numpy's, for on the meta device torch would load seconds of
+    code to multiply by a number. There the table is empty."""
+    if torch.empty(0).is_meta:
+        return torch.empty(settings.max_positions, hidden_size)
+    rates = settings.base ** -(np.arange(0, hidden_size, 2) / hidden_size)
+    angles = np.outer(np.arange(settings.max_positions), rates)
+    waves = [np.sin(angles), np.cos(angles)]
+    table_PD = np.stack(waves, -1).reshape(len(angles), -1) if settings.interleaved else np.concatenate(waves, -1)
+    return torch.from_numpy(table_PD[:, :hidden_size].astype(np.float32))
 
 
 def frequencies(size: int, base: float) -> Tensor:
