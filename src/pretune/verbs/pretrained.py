@@ -84,7 +84,7 @@ class Pretrained:
         layer: None for the body's output; 0 for the embeddings' output, up to the number of layers. stack: of an
         encoder-decoder, whose decoder reads the text one place later, as its heads see it; other bodies have one stack.
         """
-        body = self.model.body
+        body: Any = self.model.body  # of one stream, or of two
         is_encoder = stack == "encoder" and body.config.decoder is not None
         num_layers = (
             body.config.num_layers if body.config.decoder is None or is_encoder else body.decoder.config.num_layers
@@ -142,7 +142,7 @@ class Pretrained:
         pooled_by, to_unit = self._pooling(pooling)
         to_unit = to_unit if normalize is None else normalize
 
-        body = self.model.body
+        body: Any = self.model.body  # of one stream, or of two
         read = body if body.config.decoder is None else body.encode
 
         def compute(batch: Batch) -> list[Tensor]:
