@@ -22,7 +22,7 @@ BEAMS = {
     "no penalty": {"length_penalty": 0.0},
     "early": {"early_stopping": True},
     "patient": {"early_stopping": "never"},
-    "patient, long": {"early_stopping": "never", "length_penalty": 2.0, "num_beams": 2},
+    "patient, long": {"early_stopping": "never", "length_penalty": 2.0, "num_beams": 2, "max_new_tokens": 40},
     "patient, short": {"early_stopping": "never", "length_penalty": -0.5},
     "many": {"num_return_sequences": 4, "length_penalty": 0.5},
     "n-grams": {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
