@@ -56,6 +56,8 @@ def test_finetune_evaluate_and_predict(world, files, tmp_path, task, metric):
 def test_settings_of_writing_are_checked_before_the_run(world, files, tmp_path):
     done = finetune(world, files, "summarise", tmp_path / "run", "task.generate.num_bems=2")
     assert done.status == 2 and "num_beams" in done.err
+    done = finetune(world, files, "summarise", tmp_path / "run", "adapt=frozen")  # its matrix is the embeddings'
+    assert done.status == 2 and "no weights of its own: use adapt=full" in done.err
     done = world.command("evaluate", "classify", "--model", world.modern / "model", "--data", files / "test.jsonl")
     assert done.status == 2
 

@@ -6,8 +6,9 @@ text: one that drops case or spaces has less to say, and a piece [UNK] hides wha
 (share of pieces) and `text_kept` (share of texts that their pieces give back exactly) are reported beside them.
 
 Long texts are read through a sliding window (`text_windows.py`); in training its parts lie end to end, each a sample.
-The text's end is not predicted. Larger is better of the main metric, as of every task: it is the geometric mean of the
-probability of a byte, word or token, the inverse of its perplexity.
+The text's end is not predicted. A line of a .txt file is a text of its own: running text is given as JSONL, a document
+each. Larger is better of the main metric, as of every task: it is the geometric mean of the probability of a byte, word
+or token, the inverse of its perplexity.
 
 Compared with n-grams of bytes (`byte_ngrams.py`), whose tokens are bytes. Not here: masked models' pseudo-perplexity
 (`evaluate/likelihood.py` scores sentences by it); a cache or dynamic evaluation over documents.

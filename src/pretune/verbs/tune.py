@@ -68,10 +68,11 @@ def tune(
         raise InputError(f"max_length={settings.max_length} is more than the model's {bundle.max_length}: lower it")
     if settings.patience is not None and valid is None:
         raise InputError("patience needs a validation file: give --valid")
-    if settings.adapt == "frozen" and not any(True for _ in bundle.model.heads.parameters()):
-        raise InputError(f"adapt=frozen trains heads alone, and that of {name} has no weights: use adapt=full")
     model = open_adaptation(settings.adapt)(bundle.model)
     parameters = count_parameters(model)
+    if not parameters.trainable:
+        told = f"adapt={settings.adapt} trains heads alone, and that of {name} has no weights of its own"
+        raise InputError(f"{told}: use adapt=full")
     task = task.suit(model)
     source = _source(bundle, task, train, settings.max_length)
     watching: list[Hook] = []
