@@ -70,7 +70,7 @@ def tune(
         raise InputError("patience needs a validation file: give --valid")
     model = open_adaptation(settings.adapt)(bundle.model)
     parameters = count_parameters(model)
-    if not parameters.trainable:
+    if settings.adapt == "frozen" and not any(weight.requires_grad for weight in bundle.model.heads.parameters()):
         told = f"adapt={settings.adapt} trains heads alone, and that of {name} has no weights of its own"
         raise InputError(f"{told}: use adapt=full")
     task = task.suit(model)
