@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pretune.core.errors import InputError
 from pretune.core.stream import bidirectional
 from pretune.core.vocab import Vocab
+from pretune.objectives.add import add
 from pretune.objectives.drop_tokens import drop_tokens
+from pretune.objectives.full_sentences import full_sentences
 from pretune.objectives.replace_spans import replace_spans
 from pretune.objectives.selectors import budget
 from pretune.objectives.span_corruption import RandomSpans, span_corruption
@@ -141,6 +143,8 @@ def test_too_few_sentinels_are_found_out_before_the_run(lab):
     with pytest.raises(InputError, match=r"76 spans taken out, which need 77 .* --sentinels 77"):
         replace_spans().samples(corpus, 512)
     assert drop_tokens().samples(corpus, 512) == 1
+    with pytest.raises(InputError, match=r"76 spans taken out, which need 77"):
+        add(full_sentences(), replace_spans()).samples(corpus, 512)
     few = lab.MemoryCorpus([[[5, 6, 7, 8] * 40]], sentinels=3)
     with pytest.raises(InputError, match="spans need .* sentinels, and there are 3"):
         lab.example(replace_spans(), few, 0, max_length=64, template=lab.TWO)

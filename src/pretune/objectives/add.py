@@ -38,6 +38,9 @@ class Added:
         return {key: value for part in self.parts for key, value in getattr(part, "body_needs", {}).items()}
 
     def samples(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int] = (2, 3)) -> int:
+        for part in self.parts[1:]:
+            if isinstance(part, TextToText):
+                part.check(corpus, max_length, num_special)
         return self.parts[0].samples(corpus, max_length, num_special)
 
     def arrange(self, corpus: TokenStore, number: int, context: Context) -> Segments:

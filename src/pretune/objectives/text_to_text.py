@@ -49,8 +49,12 @@ class TextToText:
     streams: ClassVar[tuple[str, ...]] = (TWO,)
 
     def samples(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int] = (2, 3)) -> int:
-        self.corruption.check(corpus.vocab, room_of(max_length, num_special[0]))
+        self.check(corpus, max_length, num_special)
         return self.arrangement.samples(corpus, max_length, num_special)
+
+    def check(self, corpus: TokenStore, max_length: int, num_special: tuple[int, int]) -> None:
+        """InputError where a sample of this corpus could not be corrupted, before any is."""
+        self.corruption.check(corpus.vocab, room_of(max_length, num_special[0]))
 
     def arrange(self, corpus: TokenStore, number: int, context: Context) -> Segments:
         return self.arrangement.arrange(corpus, number, context)
