@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 
 from lively import END, SPECIAL, byte_level, lively
@@ -26,6 +27,14 @@ MORE = {
 def pieces():
     """A tokenizer of GPT-2's kind, with one special token."""
     return Tokenizer(byte_level(), special_tokens=dict.fromkeys(("bos", "eos", "unk"), END))
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A model of twelve pieces."""
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({char: n for n, char in enumerate("abcdefghijkl")}, "l"))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    return random_decoder(Tokenizer(backend, special_tokens={"eos": "k", "unk": "l"}))
 
 
 @pytest.fixture(scope="session")

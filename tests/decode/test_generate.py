@@ -237,13 +237,16 @@ def test_text_joins_pieces_that_mean_something_else_alone(kind):
     assert text_after(tokenizer, [], [1]) == "day"
 
 
-def test_what_cannot_be_is_refused(decoder, lab):
+def test_what_cannot_be_is_refused(decoder, small, lab):
     with pytest.raises(generate.PromptError, match="text 1 has 60 pieces, and the model takes 64 with the 6") as error:
         lab.ours(decoder, ["the", " man" * 60, "she"], max_new_tokens=6)
     assert error.value.number == 1
     assert len(lab.ours(decoder, [" man" * 60], max_new_tokens=5, borders=lab.Borders())[0][0].ids) == 5
     with pytest.raises(InputError, match="max_new_tokens is 1 and the longest of the choices needs"):
         lab.ours(decoder, choices=(" good day",), max_new_tokens=1)
+    for more in ({}, {"num_beams": 2}, {"do_sample": True}):
+        with pytest.raises(InputError, match="no token is left that may be written: no_repeat_ngram_size=1 forbids"):
+            lab.ours(small, ["abc"], max_new_tokens=20, no_repeat_ngram_size=1, borders=lab.Borders(), **more)
     decoder.model.train()
     try:
         with pytest.raises(ValueError, match="training mode"):

@@ -15,7 +15,7 @@ from pretune.core.stream import Batch
 from pretune.decode.beams import Beams, advance
 from pretune.decode.scores import edit
 from pretune.decode.stops import Stops
-from pretune.decode.writing import logits_of
+from pretune.decode.writing import logits_of, nothing_left
 from pretune.nn.model import Model
 
 Prompt = tuple[int, ...]
@@ -52,6 +52,8 @@ def search(model: Model, batch: Batch, prompts: Sequence[Prompt], stops: Stops) 
         from_PB, over_P = advance(beams, log_probs_PBV, settings, len(stops.borders.end_ids), ended)
         for place in over_P.nonzero().flatten().tolist():
             found[going[place]] = _texts(beams, place)[: settings.num_return_sequences]
+            if not found[going[place]]:
+                raise nothing_left(settings)
         kept_P = (~over_P).nonzero().flatten()
         if not len(kept_P):
             return found

@@ -29,7 +29,7 @@ class Generation(Settings):
     """The model may not end a text before it has so many tokens."""
     num_beams: Positive = 1
     """Beam search keeps so many beginnings of a text; 1: the most probable token each time."""
-    length_penalty: float = 1.0
+    length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     """Of beam search: a text's log-probability is divided by its length to this power; above 0 favours long texts."""
     early_stopping: bool | Literal["never"] = False
     """Of beam search. true: ends with num_beams finished texts; false: when no better one is likely; never: when no

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pretune.core.errors import InputError
 from pretune.core.stream import Batch
 from pretune.decode.draws import draw
 from pretune.decode.scores import edit, shape
+from pretune.decode.settings import Generation
 from pretune.decode.stops import EndedBy, Stops
 from pretune.nn.model import Model
 
@@ -70,6 +72,14 @@ def write(model: Model, batch: Batch, drafts: Sequence[Draft], stops: Stops) -> 
         hidden_ND = model.body.step(ids_N, cache)
 
 
+def nothing_left(settings: Generation) -> InputError:
+    """Of a small vocabulary every token may have been followed by every other."""
+    return InputError(
+        f"no token is left that may be written: no_repeat_ngram_size={settings.no_repeat_ngram_size} forbids them all: "
+        "raise it, or lower max_new_tokens"
+    )
+
+
 def logits_of(model: Model, hidden_ND: Tensor) -> Tensor:
     """What the language model's head says of the next token of each sequence, [N, V], float32."""
     logits: Tensor = model.heads["lm"](hidden_ND.unsqueeze(1), None)
@@ -82,6 +92,8 @@ def choose(logits_LV: Tensor, drafts: Sequence[Draft], stops: Stops) -> Tensor:
     num_new = len(drafts[0].written)
     histories = [(*draft.before, *draft.written) for draft in drafts] if stops.reads_history else ()
     scores_LV = edit(logits_LV, histories, num_new, stops.settings, stops.borders, allowed)
+    if stops.settings.no_repeat_ngram_size and scores_LV.amax(-1).isneginf().any():
+        raise nothing_left(stops.settings)
     if not stops.settings.do_sample:
         return scores_LV.argmax(-1)
     return draw(shape(scores_LV, stops.settings), [draft.rng.random() for draft in drafts if draft.rng is not None])
