@@ -64,7 +64,7 @@ def test_text(world, bad, tmp_path, file, part):
     "words, part",
     [
         (["modern-huge"], "unknown size of modern, 'huge'"),
-        (["brt"], "did you mean bert or albert or roberta?"),
+        (["brt"], "did you mean bert or bart or albert?"),
         (["optimizer.lrr=3"], "did you mean optimizer.lr"),
         (["optimizer.lr=-1"], "optimizer.lr: it should be greater than 0 (got -1)"),
         (["steps=0"], "steps: "),

@@ -189,7 +189,7 @@ def test_bad_files_are_named(tmp_path):
 
 def test_the_average_of_all_parts_is_the_suites():
     glue = find("pretune.evaluate.suites", "suite", "glue")
-    names = ["blimp", "conll", "glue", "squad", "sts", "superglue", "swag", "ud"]
+    names = ["blimp", "conll", "glue", "multi30k", "scitldr", "squad", "sts", "superglue", "swag", "ud"]
     assert list(entries("pretune.evaluate.suites")) == names
 
     class One:
