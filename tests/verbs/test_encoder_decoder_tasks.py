@@ -34,7 +34,7 @@ def test_classes_are_those_of_transformers(world, tmp_path, model):
     assert np.ptp([row[0] for row in ours]) > 1e-4  # they differ between texts
 
 
-@pytest.mark.parametrize("model", ["bart-tiny", "t5-tiny"])
+@pytest.mark.parametrize("model", [pytest.param("bart-tiny", marks=pytest.mark.slow), "t5-tiny"])
 def test_the_same_labels_as_text(world, tmp_path, model):
     columns = ["columns.source=text", "columns.target=label", "task.prefix=mood: ", "task.max_target=6"]
     done = finetune(world, model, "text-to-text", tmp_path / "run", "epochs=6", *columns, "--json")

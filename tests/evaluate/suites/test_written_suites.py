@@ -54,7 +54,11 @@ def test_papers_with_sentences_and_without(tmp_path):
             "multi30k",
             [("Multi30k-de-en", f"test_201{year}_flickr", one) for year in (6, 7) for one in ("bleu", "chrf")],
         ),
-        ("scitldr", [(part, "test", f"rouge{n}") for part in ("SciTLDR", "SciTLDR-titles") for n in (1, 2, "L")]),
+        pytest.param(
+            "scitldr",
+            [(part, "test", f"rouge{n}") for part in ("SciTLDR", "SciTLDR-titles") for n in (1, 2, "L")],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_suite_scores_them(world, tmp_path, name, expected):
