@@ -16,6 +16,11 @@ SMALLER = {
     "--model bert-base-uncased": "--model hf",
     "--vocab-size 8000": "--vocab-size 400",
     "modern-mini": "modern-tiny",
+    "gpt2-mini": "gpt2-tiny",
+    "t5-mini": "t5-tiny",
+    "--sentinels 100": "--sentinels 10",
+    "--out summaries": "--out summaries epochs=1",
+    "new.txt num_beams=4": "new.txt num_beams=2 max_new_tokens=3",
     "seconds=600": "steps=3",
     "epochs=10": "epochs=1",
     "--seeds 5": "--seeds 1 steps=2",
@@ -49,6 +54,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sentences = gzip.decompress((DATA / "ewt_train.conll.gz").read_bytes()).decode().split("\n\n")
     (folder / "train.conll").write_text("\n\n".join(sentences[:20]) + "\n")
     (folder / "test.conll").write_text("\n\n".join(sentences[:10]) + "\n")
+    talks = '{"source": "the cat sat down by the door", "target": "a cat sat"}\n'
+    for name in ("articles", "articles-test"):
+        (folder / f"{name}.jsonl").write_text(talks * 4)
     (folder / "new.txt").write_text("what a film\nso dull\n")
     (folder / "sentences.txt").write_text("one\nand another\n")
     (folder / "queries.txt").write_text("another one\n")
@@ -99,7 +107,7 @@ def test_the_tour(
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(shlex.split(said)[1:]) + "\n"))
         app(shlex.split(command)[1:], standalone_mode=False)
         assert "vectors.npy" in command or capsys.readouterr().out.strip(), line
-    for path in ("classifier/report.html", "run/model/config.json", "tagger/card.md", "vectors.npy", *WRITTEN):
+    for path in ("classifier/report.html", "run/model/config.json", "tagger/card.md", "vectors.npy", "summaries/card.md", *WRITTEN):
         assert (folder / path).is_file(), path
     (block,) = blocks("python")
     exec(
