@@ -235,6 +235,8 @@ def test_true_tokens_do_not_leak(corpus, lab, name):
         one = corrupted(true_T)
         for head in set(TOKEN_HEADS) & set(one.predict):
             tried += leaks_nothing(model, one, corrupted, true_T, head, lab)
+        if tried > 40:
+            break
     assert tried > 8 or not set(TOKEN_HEADS) & set(objective.counts(pack([lab.example(objective, corpus, 0)])))
 
 
@@ -267,7 +269,7 @@ def test_true_tokens_do_not_leak_to_a_decoder(corpus, lab, name):
     were; it changes those after, for there it has been read. One that the encoder reads changes all."""
     objective, hidden = MADE[name], 0
     model = tiny_model(objective, TWO).eval()
-    for number in range(6):
+    for number in range(4):
         true_T, corrupted = corruptions(objective, lab.TWO, corpus, lab, number)
         one = corrupted(true_T)
         before = outputs_at(model, one, "lm")
@@ -332,7 +334,7 @@ BOTH += [("bart", TWO, "bart"), ("prefix-lm", TWO, "bart"), ("span-corruption", 
 def test_overfits_one_batch(corpus, lab, name, streams, family):
     torch.manual_seed(0)
     objective = MADE[name]
-    num = 1 if is_causal(objective) else 8  # of several, nothing tells which one begins
+    num = 1 if is_causal(objective) else 4 if streams == TWO else 8  # of several, nothing tells which one begins
     template = lab.TWO if streams == TWO else lab.TEMPLATE
     examples = [lab.example(objective, corpus, number, MAX_LENGTH, template=template) for number in range(num)]
     batch = pack(examples).to("cpu")
