@@ -18,6 +18,7 @@ SMALLER = {
     "modern-mini": "modern-tiny",
     "gpt2-mini": "gpt2-tiny",
     "t5-mini": "t5-tiny",
+    "batch_size=32 max_length=128": "batch_size=4 max_length=64",
     "--sentinels 100": "--sentinels 10",
     "--out summaries": "--out summaries epochs=1",
     "new.txt num_beams=4": "new.txt num_beams=2 max_new_tokens=3",
@@ -107,7 +108,14 @@ def test_the_tour(
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(shlex.split(said)[1:]) + "\n"))
         app(shlex.split(command)[1:], standalone_mode=False)
         assert "vectors.npy" in command or capsys.readouterr().out.strip(), line
-    for path in ("classifier/report.html", "run/model/config.json", "tagger/card.md", "vectors.npy", "summaries/card.md", *WRITTEN):
+    for path in (
+        "classifier/report.html",
+        "run/model/config.json",
+        "tagger/card.md",
+        "vectors.npy",
+        "summaries/card.md",
+        *WRITTEN,
+    ):
         assert (folder / path).is_file(), path
     (block,) = blocks("python")
     exec(

@@ -5,10 +5,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pretune.families.family import open_family
-from pretune.nn.model import Model
-from pretune.objectives.mlm import mlm
-from pretune.objectives.replaced_token import replaced_token
-from pretune.train.energy import co2_kg, energy_kwh
 from pretune.nn.config import (
     Attention,
     Decoder,
@@ -21,6 +17,10 @@ from pretune.nn.config import (
 )
 from pretune.nn.encoder_decoder import EncoderDecoder
 from pretune.nn.heads import MaskedLMHead
+from pretune.nn.model import Model
+from pretune.objectives.mlm import mlm
+from pretune.objectives.replaced_token import replaced_token
+from pretune.train.energy import co2_kg, energy_kwh
 from pretune.train.flops import flops_of, peak_flops, training_flops, utilisation
 from pretune.train.run import Tally
 

@@ -60,8 +60,8 @@ def scoring_of(bundle: Bundle, asked: Scoring | Literal["auto"] = "auto") -> Sco
     ways = _ways(bundle)
     if bundle.model.body.config.decoder is not None:
         raise InputError(
-            f"{bundle.folder} is an encoder-decoder: what a sentence's probability is depends on what its encoder reads "
-            "beside it; `pretune evaluate language_modelling` gives its perplexity"
+            f"{bundle.folder} is an encoder-decoder: a sentence's probability depends on what its encoder reads beside "
+            "it; `pretune evaluate language_modelling` gives its perplexity"
         )
     if not ways:
         has = ", ".join(bundle.model.heads) or "none"

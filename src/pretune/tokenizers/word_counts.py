@@ -109,14 +109,15 @@ def _drop_rarest(words: Counter[str], max_words: int) -> int:
 
 
 def count_characters(texts: Iterable[str], backend: Backend, progress: Progress | None = None) -> dict[str, int]:
-    """{character: occurrences} after the backend's normaliser; line breaks count between texts, for texts are mostly the
-    lines of documents, which have them."""
+    """{character: occurrences} after the backend's normaliser. Line breaks count between texts, for texts are mostly
+    the lines of documents, which have them."""
     counts: Counter[str] = Counter()
-    number = 0
-    for number, text in enumerate(counted(texts, progress)):
+    num_texts = 0
+    for text in counted(texts, progress):
         counts.update(normalized(text, backend))
-    breaks = normalized("\n", backend)
-    counts.update({character: number for character in breaks if number})
+        num_texts += 1
+    if num_texts > 1:
+        counts.update(dict.fromkeys(normalized("\n", backend), num_texts - 1))
     return dict(counts)
 
 
