@@ -1,20 +1,23 @@
 """Body: what every body offers, whatever its layers are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from pretune.core.randomness import derive_seed
 from pretune.core.stream import Batch, Stream
 from pretune.nn.cache import Cache
+from pretune.nn.initial import initialise
 
 MakeHead = Callable[[str, "Body", int | None], nn.Module]
 """A family's `head(kind, body, num_labels)`."""
 
 
 class Body(nn.Module):
-    """The stem of a model: streams in, hidden vectors out. Packed, without padding.
+    """The stem of a model: streams in, hidden vectors out. Packed, without padding. Made of (config, seed).
 
     config: its typed choices. token_embedding: what a tied decoder shares. family: the name of the family it belongs
     to, "" before `join`; seed: what that family draws weights from.
@@ -46,12 +49,15 @@ class Body(nn.Module):
         raise NotImplementedError
 
     def like(self, **changes: Any) -> Self:
-        """A fresh body of the same family with some choices changed."""
-        raise NotImplementedError
+        """A fresh body with some fields of the config changed, its weights drawn from the seed of this body's family,
+        and independent of this body's."""
+        other = type(self)(replace(self.config, **changes), derive_seed(self.seed, "like"))  # type: ignore[call-arg]
+        other.family, other._make_head, other.seed = self.family, self._make_head, self.seed
+        return other
 
     def initialise(self, seed: int) -> None:
-        """Draws the weights anew, the same for the same seed."""
-        raise NotImplementedError
+        """Draws the weights anew, by `config.init`, the same for the same seed."""
+        initialise(self, self.config.init, seed)
 
     def join(self, family: str, make_head: MakeHead, seed: int = 0) -> Self:
         """Makes this a body of a family, which knows what its heads look like. Returns the body itself."""

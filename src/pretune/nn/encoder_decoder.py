@@ -7,18 +7,16 @@ rows.
 Dimensions: T tokens of the target stream, S of the source stream, R rows read, N sequences, D hidden size.
 """
 
-from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from torch import Tensor
 
-from pretune.core.randomness import derive_seed
 from pretune.core.stream import Batch
 from pretune.nn.attention import Source
 from pretune.nn.body import Body
 from pretune.nn.cache import Cache, Slots
 from pretune.nn.config import TransformerConfig
-from pretune.nn.initial import Embedding, initialise
+from pretune.nn.initial import Embedding
 from pretune.nn.transformer import Transformer
 
 
@@ -35,17 +33,6 @@ class EncoderDecoder(Body):
         self.decoder = Transformer(config.of_decoder, None, tokens=self.token_embedding, reads_source=True)
         if seed is not None:
             self.initialise(seed)
-
-    def initialise(self, seed: int) -> None:
-        """Draws the weights anew, by `config.init`."""
-        initialise(self, self.config.init, seed)
-
-    def like(self, **changes: Any) -> Self:
-        """A fresh body with some fields of the config changed, its weights drawn from the seed of this body's family,
-        and independent of this body's."""
-        other = type(self)(replace(self.config, **changes), derive_seed(self.seed, "like"))
-        other.family, other._make_head, other.seed = self.family, self._make_head, self.seed
-        return other
 
     def forward(self, batch: Batch, rows: Tensor | None = None, layers: Literal["all"] | None = None) -> Any:
         """The decoder's hidden vectors: [T, D], or [R, D] at `rows` of the target stream; with layers="all" the list of

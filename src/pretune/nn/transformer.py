@@ -7,7 +7,7 @@ everywhere. This is exact, not an approximation: no later layer reads the other 
 """
 
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -65,17 +65,6 @@ class Transformer(Body):
         self.top = BiLSTM(config.hidden_size) if config.top is not None else None
         if seed is not None:
             self.initialise(seed)
-
-    def initialise(self, seed: int) -> None:
-        """Draws the weights anew, by `config.init`."""
-        initialise(self, self.config.init, seed)
-
-    def like(self, **changes: Any) -> Self:
-        """A fresh body with some fields of the config changed, its weights drawn from the seed of this body's family,
-        and independent of this body's."""
-        other = type(self)(replace(self.config, **changes), derive_seed(self.seed, "like"))
-        other.family, other._make_head, other.seed = self.family, self._make_head, self.seed
-        return other
 
     def embed(self, stream: Stream) -> Tensor:
         """Token, position and segment vectors added up, normed, dropped out and mapped as the config says: [T, D].
