@@ -29,10 +29,9 @@ def end_id(template: Template, vocab: Vocab) -> int:
     last = template.single[-1]
     if isinstance(last, str):
         return template.special_ids[last]
-    found = next((number for number in (vocab.eos_id, vocab.sep_id) if number is not None), None)
-    if found is None:
+    if vocab.end_id is None:
         raise InputError("the tokenizer has no token that ends a text ([SEP], </s>, <|endoftext|>): train one that has")
-    return found
+    return vocab.end_id
 
 
 def opening(text: Span, template: Template) -> Example:

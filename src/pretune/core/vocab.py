@@ -32,6 +32,11 @@ class Vocab:
     sentinel_ids: tuple[int, ...] = ()
     unigram_V: NDArray[np.float64] | None = None
 
+    @property
+    def end_id(self) -> int | None:
+        """What ends a text: the end of a text, else [SEP]; None where there is neither."""
+        return self.sep_id if self.eos_id is None else self.eos_id
+
     @cached_property
     def ordinary_ids(self) -> NDArray[np.int64]:
         """Ids that are not special, ascending."""

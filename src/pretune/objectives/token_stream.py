@@ -66,10 +66,9 @@ def _ends(corpus: TokenStore) -> NDArray[np.int64]:
 
 
 def _end_of(vocab: Vocab) -> int:
-    found = next((number for number in (vocab.eos_id, vocab.sep_id) if number is not None), None)
-    if found is None:
+    if vocab.end_id is None:
         raise InputError("token_stream needs a tokenizer with an end of text or [SEP]: choose another arrangement")
-    return found
+    return vocab.end_id
 
 
 def token_stream() -> TokenStream:
