@@ -8,6 +8,7 @@ import torch
 
 from pretune.core.pack import pack
 from pretune.core.stream import Example, bidirectional, left_to_right
+from pretune.nn.cache import MOST_READERS
 from pretune.nn.config import (
     Attention,
     Decoder,
@@ -126,23 +127,57 @@ def test_selected_sequences_go_on(name):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["learned", "encoder-decoder, buckets"])
-def test_moved_sequences_are_selected_ones(name):
-    """Beams: three of each sequence that went on with tokens of their own, one of which others go on from."""
+@pytest.mark.parametrize("name", BODIES)
+def test_sequences_that_share_a_row_go_on_as_alone(name):
+    """Beams: three of each sequence go on with tokens of their own, from each other, without some prompts, and at last
+    as texts that end one by one: as three copies of each do."""
     body, rng = made(**BODIES[name]), np.random.default_rng(0)
-    caches = [prefilled(body)[1] for _ in range(2)]
-    for cache in caches:
-        cache.select(torch.arange(5).repeat_interleave(3))
-    steps = [torch.from_numpy(rng.integers(0, 50, 15)) for _ in range(4)]
-    rows = np.repeat(np.arange(5) * 3, 3) + rng.integers(0, 3, 15)
-    assert (rows != np.arange(15)).sum() > 5 and len(set(rows)) < 15
-    for ids_N in steps[:3]:
-        for cache in caches:
-            body.step(ids_N, cache)
-    caches[0].select(torch.from_numpy(rows))
-    caches[1].move(rows, np.repeat(LENGTHS, 3))
-    assert torch.equal(body.step(steps[3], caches[0]), body.step(steps[3], caches[1]))
-    assert (caches[0].lengths_N == caches[1].lengths_N).all()
+    shared, copied = (prefilled(body, room=12)[1] for _ in range(2))
+    shared.repeat(3)
+    copied.select(torch.arange(5).repeat_interleave(3))
+    assert shared.read.readers == 3 and copied.read.readers == 1
+
+    def go_on(times):
+        for _ in range(times):
+            ids_N = torch.from_numpy(rng.integers(0, 50, len(shared.lengths_N)))
+            torch.testing.assert_close(body.step(ids_N, shared), body.step(ids_N, copied), rtol=0, atol=1e-12)
+            assert (shared.lengths_N == copied.lengths_N).all()
+
+    go_on(3)
+    for prompts in ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [4, 1, 3]):
+        rows = np.concatenate([prompt * 3 + rng.integers(0, 3, 3) for prompt in prompts])
+        for cache in (shared, copied):
+            cache.select(torch.from_numpy(rows))
+        go_on(2)
+    assert shared.read.readers == 3
+    for cache in (shared, copied):
+        cache.select(torch.tensor([0, 2, 4, 5, 8]))
+    assert shared.read.readers == 1
+    go_on(2)
+
+
+@torch.no_grad()
+def test_many_that_begin_alike_get_rows_of_their_own():
+    body = made()
+    _, cache = prefilled(body)
+    cache.repeat(MOST_READERS + 1)
+    assert cache.read.readers == 1 and len(cache.lengths_N) == 5 * (MOST_READERS + 1)
+
+
+@torch.no_grad()
+def test_parts_do_not_change_what_is_read(monkeypatch):
+    """Long sequences first, some rows at a time, sharing and with windows."""
+    body = made(**BODIES["windows, one head of keys"])
+    caches = []
+    for least in (1 << 60, 0):
+        monkeypatch.setattr("pretune.nn.cache.LEAST_SAVED", least)
+        _, cache = prefilled(body)
+        cache.repeat(2)
+        given = [body.step(torch.arange(10) + more, cache) for more in range(3)]
+        caches.append((given, len(cache.read._cut())))
+    (whole, one), (cut, four) = caches
+    assert (one, four) == (1, 4)
+    torch.testing.assert_close(whole, cut, rtol=0, atol=1e-12)
 
 
 def test_no_slot_left_and_no_position_left():

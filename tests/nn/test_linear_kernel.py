@@ -35,6 +35,22 @@ def test_it_equals_torchs_forward_and_backward(shape, grad):
         assert mine.is_contiguous()
 
 
+@pytest.mark.parametrize("activation", kernel.ACTIVATIONS)
+@pytest.mark.parametrize("rows", [1, 2010])
+def test_what_follows_the_map_is_the_same_with_and_without_gradients(rows, activation):
+    """Few rows: torch's map; many: oneDNN's, which activates within its product where no gradient is asked for."""
+    x, weight, bias = values(rows, 128, 384, True)
+    plain = kernel.ACTIVATIONS[activation](F.linear(x, weight, bias))
+    trained = kernel.linear(x, weight, bias, activation)
+    with torch.no_grad():
+        predicted = kernel.linear(x, weight, bias, activation)
+    for found in (trained, predicted):
+        torch.testing.assert_close(found, plain, rtol=1e-5, atol=1e-4)
+    assert trained.requires_grad and not predicted.requires_grad
+    (grad,) = torch.autograd.grad(trained.sum(), weight)
+    torch.testing.assert_close(grad, torch.autograd.grad(plain.sum(), weight)[0], rtol=1e-4, atol=1e-3)
+
+
 def test_strided_inputs_and_weights_are_read_right():
     x, weight = torch.randn(600, 2, 64)[:, 1], torch.randn(64, 96).t()
     torch.testing.assert_close(kernel.linear(x, weight), F.linear(x, weight), rtol=1e-5, atol=1e-4)

@@ -37,6 +37,14 @@ def test_it_equals_the_plain_map(rows, bias):
     close(found, made, x)
 
 
+@pytest.mark.parametrize("activation", kernel.ACTIVATIONS)
+def test_what_follows_the_map(activation):
+    made, x = layer(), torch.randn(5, 96)
+    with torch.inference_mode():
+        found = made(x, activation)
+    torch.testing.assert_close(found, kernel.ACTIVATIONS[activation](made(x)), rtol=1e-5, atol=1e-4)
+
+
 def test_weights_that_change_or_move_are_packed_anew():
     made, x = layer(), torch.randn(8, 96)
     with torch.no_grad():

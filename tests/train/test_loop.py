@@ -1,8 +1,10 @@
 """fit: resume equals no interruption bit by bit, counts come first, bad numbers stop it, best weights, records."""
 
 import contextlib
+import gc
 import json
 import time
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -52,6 +54,19 @@ def run_course(out=None, hooks=(), model_seed=0, **changes):
     course = toy_settings(**COURSE | changes)
     report = fit(model, ToyCriterion(), toy_feed(course, num_samples=13), course, hooks, out=out)
     return weights(model), report
+
+
+def test_a_run_leaves_no_model_behind(tmp_path):
+    """Models of runs in one process, as of suites and curves, are freed at once: nothing waits for the collector."""
+    model, course = ToyModel(), toy_settings(steps=4, save_every_steps=2)
+    left = weakref.ref(model)
+    gc.disable()
+    try:
+        fit(model, ToyCriterion(), toy_feed(course, num_samples=13), course, (), out=tmp_path)
+        del model
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -7,7 +7,6 @@ text may have, K candidates of a step.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,10 +37,8 @@ def search(model: Model, batch: Batch, prompts: Sequence[Prompt], stops: Stops) 
     """
     settings = stops.settings
     hidden_ND, cache = model.body.prefill(batch, room=settings.max_new_tokens - 1)
-    lengths_N = np.repeat(cache.lengths_N, settings.num_beams)
-    first_N = torch.arange(len(prompts), device=hidden_ND.device).repeat_interleave(settings.num_beams)
-    cache.select(first_N)
-    hidden_ND = hidden_ND[first_N]
+    cache.repeat(settings.num_beams)
+    hidden_ND = hidden_ND.repeat_interleave(settings.num_beams, dim=0)
     beams = Beams.begin(len(prompts), settings.num_beams, settings.max_new_tokens, hidden_ND.device)
     found: list[list[Found]] = [[] for _ in prompts]
     going = list(range(len(prompts)))
@@ -58,11 +55,8 @@ def search(model: Model, batch: Batch, prompts: Sequence[Prompt], stops: Stops) 
         if not len(kept_P):
             return found
         rows_PB = torch.arange(len(going), device=from_PB.device).unsqueeze(1) * settings.num_beams + from_PB
-        if len(kept_P) == len(going):
-            cache.move(rows_PB.flatten().cpu().numpy(), lengths_N)
-        else:
-            cache.select(rows_PB[kept_P].flatten())
-            lengths_N = lengths_N.reshape(len(going), -1)[kept_P.cpu().numpy()].flatten()
+        cache.select(rows_PB[kept_P].flatten())
+        if len(kept_P) < len(going):
             going = [going[place] for place in kept_P.tolist()]
             beams.select(kept_P)
         hidden_ND = model.body.step(beams.written_PBW[:, :, beams.num_new - 1].flatten(), cache)

@@ -48,9 +48,8 @@ def write(model: Model, batch: Batch, drafts: Sequence[Draft], stops: Stops) -> 
     hidden_ND, cache = model.body.prefill(batch, room=stops.settings.max_new_tokens - 1)
     each = len(drafts) // len(hidden_ND)
     if each > 1:
-        prompts_N = torch.arange(len(hidden_ND), device=hidden_ND.device).repeat_interleave(each)
-        cache.select(prompts_N)
-        hidden_ND = hidden_ND[prompts_N]
+        cache.repeat(each)
+        hidden_ND = hidden_ND.repeat_interleave(each, dim=0)
     rows, going = torch.arange(len(drafts), device=hidden_ND.device), list(drafts)
     while True:
         ids_L = choose(logits_of(model, hidden_ND if len(rows) == len(hidden_ND) else hidden_ND[rows]), going, stops)
@@ -70,6 +69,13 @@ def write(model: Model, batch: Batch, drafts: Sequence[Draft], stops: Stops) -> 
         if len(going) < len(cache.lengths_N):
             ids_N = torch.zeros(len(cache.lengths_N), dtype=ids_L.dtype, device=rows.device).index_copy_(0, rows, ids_L)
         hidden_ND = model.body.step(ids_N, cache)
+
+
+def _best(scores_LV: Tensor) -> Tensor:
+    """The best token of each row. On CPU by numpy, which takes a fifth of torch's time."""
+    if scores_LV.device.type == "cpu":
+        return torch.from_numpy(scores_LV.numpy().argmax(-1))
+    return scores_LV.argmax(-1)
 
 
 def nothing_left(settings: Generation) -> InputError:
@@ -95,5 +101,5 @@ def choose(logits_LV: Tensor, drafts: Sequence[Draft], stops: Stops) -> Tensor:
     if stops.settings.no_repeat_ngram_size and scores_LV.amax(-1).isneginf().any():
         raise nothing_left(stops.settings)
     if not stops.settings.do_sample:
-        return scores_LV.argmax(-1)
+        return _best(scores_LV)
     return draw(shape(scores_LV, stops.settings), [draft.rng.random() for draft in drafts if draft.rng is not None])

@@ -172,16 +172,18 @@ class SelfAttention(nn.Module):
         mixed_RHE = attend_maps(maps, read, stream, self.window, bias, rate, self.scaled)
         return self.output(mixed_RHE.flatten(1))  # type: ignore[no-any-return]
 
-    def step(self, x_ND: Tensor, step: Step, layer: int, scores: Tensor | None = None) -> Tensor:
-        """One more row of each sequence, [N, D]. scores: [N, H, 1, W], added to the products."""
-        q_NX, kv_NX = self.qkv(x_ND).split(self.sizes, dim=1)
-        q_NHE = self._maps(q_NX.contiguous(), step.stream, ("query",))[:, 0]
-        slots = step.cache.read
-        slots.append(layer, self._maps(kv_NX.contiguous(), step.stream, ("key", "value")), step)
-        mask = step.mask(slots, self.window, x_ND.dtype)
-        if scores is not None:
-            mask = scores if mask is None else scores + mask
-        return self.output(slots.attend(layer, q_NHE, mask, self.scaled))  # type: ignore[no-any-return]
+    def step(self, x_ND: Tensor, step: Step, layer: int) -> Tensor:
+        """One more row of each sequence, [N, D]."""
+        maps_NX = self.qkv(x_ND)
+        if self.num_shared == self.num_heads:
+            maps_NCHE = self._maps(maps_NX, step.stream, ("query", "key", "value"))
+            q_NHE, kv_NCHE = maps_NCHE[:, 0], maps_NCHE[:, 1:]
+        else:
+            q_NX, kv_NX = maps_NX.split(self.sizes, dim=1)
+            q_NHE = self._maps(q_NX, step.stream, ("query",))[:, 0]
+            kv_NCHE = self._maps(kv_NX, step.stream, ("key", "value"))
+        step.append(layer, kv_NCHE)
+        return self.output(step.attend(layer, q_NHE, self.window, self.scaled))  # type: ignore[no-any-return]
 
     def _split(self) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
         """The weights and biases of queries, and of keys and values."""
@@ -195,7 +197,7 @@ class SelfAttention(nn.Module):
 
     def _maps(self, maps_TX: Tensor, stream: Stream, names: tuple[str, ...]) -> Tensor:
         """[T, C·H·E] to [T, C, H, E], queries and keys normed and turned where the config says so."""
-        shape = (len(maps_TX), len(names), self.num_heads if "query" in names else self.num_shared, self.head_size)
+        shape = (maps_TX.shape[0], len(names), self.num_heads if "query" in names else self.num_shared, self.head_size)
         if self.query_norm is not None and self.key_norm is not None:
             norms = {"query": self.query_norm, "key": self.key_norm}
             parts = zip(names, maps_TX.view(shape).unbind(1), strict=True)
@@ -235,12 +237,8 @@ class CrossAttention(nn.Module):
 
     def step(self, x_ND: Tensor, step: Step, layer: int) -> Tensor:
         """One more row of each sequence, [N, D]."""
-        slots = step.cache.source
-        if slots is None:
-            raise ValueError("this cache holds nothing of an encoder")
         q_NHE = self.query(x_ND).view(-1, self.num_heads, self.head_size)
-        mask = step.mask(slots, None, x_ND.dtype)
-        return self.output(slots.attend(layer, q_NHE, mask, self.scaled))  # type: ignore[no-any-return]
+        return self.output(step.attend_source(layer, q_NHE, self.scaled))  # type: ignore[no-any-return]
 
 
 def _rotary(config: TransformerConfig, window: int | None) -> Rotary | None:

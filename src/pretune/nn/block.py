@@ -60,9 +60,9 @@ class Block(nn.Module):
             x = self._after(self.cross_norm, x, added)
         return self._fed_forward(x)
 
-    def step(self, x_ND: Tensor, step: Step, layer: int, scores: Tensor | None = None) -> Tensor:
+    def step(self, x_ND: Tensor, step: Step, layer: int) -> Tensor:
         """One more row of each sequence, [N, D]. layer: whose slots are meant, where layers share a block."""
-        added = self.attention.step(self._before(self.attention_norm, x_ND), step, layer, scores)
+        added = self.attention.step(self._before(self.attention_norm, x_ND), step, layer)
         x = self._after(self.attention_norm, x_ND, added)
         if self.cross is not None:
             x = self._after(self.cross_norm, x, self.cross.step(self._before(self.cross_norm, x), step, layer))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from pretune.core.stream import Targets
 from pretune.nn.body import Body
 from pretune.nn.config import HeadTransform, Init, LMHead, Norm
-from pretune.nn.feed_forward import ACTIVATIONS
 from pretune.nn.initial import Embedding, Linear, initialise
 from pretune.nn.norms import make_norm
 from pretune.nn.pooling import AttentionPooling, Pooling, group_max, group_mean, last_max_mean, texts_of
@@ -26,11 +25,11 @@ class Transform(nn.Module):
     def __init__(self, hidden_size: int, settings: HeadTransform, input_size: int | None = None) -> None:
         super().__init__()
         self.dense = Linear(input_size or hidden_size, hidden_size, bias=settings.bias)
-        self.activation = ACTIVATIONS[settings.activation]
+        self.activation = settings.activation
         self.norm = None if settings.norm is None else make_norm(settings.norm, hidden_size)
 
     def forward(self, x_MD: Tensor) -> Tensor:
-        x_MD = self.activation(self.dense(x_MD))
+        x_MD = self.dense(x_MD, self.activation)
         return x_MD if self.norm is None else self.norm(x_MD)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pretune.core.randomness import derive_seed
-from pretune.nn.config import FanIn, Init
+from pretune.nn.config import Activation, FanIn, Init
 from pretune.nn.kernels.linear import linear
 from pretune.nn.kernels.packed import Packed
 
@@ -24,10 +24,13 @@ class Linear(nn.Linear):
     fused_rows: tuple[int, ...] = ()
     packed: Packed | None = None
 
-    def forward(self, input: Tensor) -> Tensor:
-        if self.packed is not None and (found := self.packed.product(input, self.weight, self.bias)) is not None:
-            return found
-        return linear(input, self.weight, self.bias)
+    def forward(self, input: Tensor, activation: Activation | None = None) -> Tensor:
+        """activation: of what the map gives."""
+        if self.packed is not None:
+            found = self.packed.product(input, self.weight, self.bias, activation)
+            if found is not None:
+                return found
+        return linear(input, self.weight, self.bias, activation)
 
     def reset_parameters(self) -> None:
         """Leaves the weights as they are."""

@@ -34,9 +34,14 @@ class RelativeScores(nn.Module):
         return PassScores(self)
 
     def step(self, step: Step) -> Tensor:
-        """[N, H, 1, W]: scores of each sequence's new token for its slots."""
-        slots_W = torch.arange(step.cache.read.used, device=step.at_N.device)
-        return self.forward(step.at_N[:, None], slots_W[None])
+        """[N, H, 1, W]: scores of each sequence's new token for its slots; [1, H, 1, W] where all are equally long."""
+        read = step.cache.read
+        positions_PW = read.positions_PW[:, : read.used]
+        if (read.lengths_N == read.lengths_N[:1]).all() and (positions_PW == positions_PW[:1]).all():
+            at_N, positions_NW = step.at_N[:1], positions_PW[:1]
+        else:
+            at_N, positions_NW = step.at_N, positions_PW.repeat(read.readers, axis=0)
+        return self.forward(at_N[:, None], torch.from_numpy(positions_NW).to(at_N.device))
 
     def forward(self, positions_NQ: Tensor, positions_NK: Tensor) -> Tensor:
         """[N, H, Q, K]."""

@@ -21,7 +21,7 @@ from pretune.nn.attention import Source
 from pretune.nn.bilstm import BiLSTM
 from pretune.nn.block import Block, Pass
 from pretune.nn.body import Body
-from pretune.nn.cache import Cache, Slots
+from pretune.nn.cache import Cache, Slots, Step
 from pretune.nn.config import TransformerConfig
 from pretune.nn.initial import Embedding, Linear, initialise
 from pretune.nn.layout import read_rows
@@ -154,11 +154,12 @@ class Transformer(Body):
 
     def step(self, ids_N: Tensor, cache: Cache) -> Tensor:
         """Reads one more token of each sequence: their hidden vectors, [N, D]. ValueError where no slot is left."""
-        step = cache.step(ids_N)
+        step = Step(cache, ids_N)
         x_ND = self.embed(step.stream)
-        scores = self.position.step(step) if isinstance(self.position, RelativeScores) else None
+        if isinstance(self.position, RelativeScores):
+            step.scores = self.position.step(step)
         for layer, block in enumerate(self._blocks()):
-            x_ND = block.step(x_ND, step, layer, scores)
+            x_ND = block.step(x_ND, step, layer)
         return x_ND if self.final_norm is None else self.final_norm(x_ND)
 
     def _blocks(self) -> list[Any]:

@@ -86,7 +86,8 @@ def fit(
 
 def _run(run: Run, hooks: Sequence[Hook], on_disk_full: OnDiskFull) -> None:
     if run.out is not None:
-        run.on_full = OnFull(on_disk_full, lambda: run.signals.received is not None)
+        signals = run.signals  # not the run: it would hold itself, and its model and optimizer with it
+        run.on_full = OnFull(on_disk_full, lambda: signals.received is not None)
         resume(run, hooks)
         if run.stopped is None:
             run.processes.on_first(lambda: require_room(run, hooks, on_full=on_disk_full))

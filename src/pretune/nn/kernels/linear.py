@@ -1,4 +1,5 @@
-"""The linear map through oneDNN on CPUs with AVX-512, where it is large enough; torch's own elsewhere.
+"""The linear map, and what may follow it, through oneDNN on CPUs with AVX-512, where it is large enough; torch's own
+elsewhere.
 
 torch multiplies fp32 matrices on CPU with MKL, which uses no AVX-512 on processors that are not Intel's: 100 GFLOP/s a
 core against oneDNN's 230 on an AMD EPYC (family 26), forward, and 230 and 140 to 215 for the two products backward. The
@@ -9,15 +10,41 @@ oneDNN makes code for each shape it meets and keeps it, 0.7 MB for each; packed 
 time. Rows are therefore filled up with zeros to a multiple of 64 (16 where they are few): a copy, but less than making
 the code anew (19 -> 16 ms for the three products at 2,000 x 256 x 1,024), and memory stays bounded.
 
+Without gradients the activation is part of oneDNN's product, while its values are still in registers.
+
 Dimensions: T rows, F rows after filling, I inputs, O outputs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from pretune.nn.config import Activation
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": _gelu_tanh,
+    "relu": F.relu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
+_NAMES = {
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+    "silu": ("swish", ""),
+    "tanh": ("tanh", ""),
+}
+"""Ours -> the operator's attribute and algorithm."""
 
 LEAST_PRODUCTS = 1 << 20
 """Multiplications from which the call pays: below, oneDNN's overhead of some 10 microseconds is more than it saves."""
@@ -29,13 +56,21 @@ _HAS_IT = (
     and torch.backends.cpu.get_cpu_capability() == "AVX512"
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
+_POINTWISE: Any = torch.ops.mkldnn._linear_pointwise.default if _HAS_IT else None
 
 
-def linear(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """x W' + b, [T, O]; as `torch.nn.functional.linear` up to the order of sums. It has no second derivative."""
-    if _pays(x_TI, weight_OI):
-        return _Linear.apply(x_TI, weight_OI, bias_O)  # type: ignore[no-any-return, no-untyped-call]
-    return F.linear(x_TI, weight_OI, bias_O)
+def linear(
+    x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None, activation: Activation | None = None
+) -> Tensor:
+    """x W' + b, [T, O], activated where it is told how; as `torch.nn.functional.linear` up to the order of sums. It has
+    no second derivative."""
+    if not _pays(x_TI, weight_OI):
+        y_TO = F.linear(x_TI, weight_OI, bias_O)
+    elif torch.is_grad_enabled():
+        y_TO = _Linear.apply(x_TI, weight_OI, bias_O)  # type: ignore[no-untyped-call]
+    else:
+        return _cut(product(_filled(x_TI), weight_OI.contiguous(), bias_O, activation), len(x_TI))
+    return y_TO if activation is None else ACTIVATIONS[activation](y_TO)
 
 
 def _pays(x_TI: Tensor, weight_OI: Tensor) -> bool:
@@ -56,9 +91,10 @@ def is_fit(x_TI: Tensor, weight_OI: Tensor) -> bool:
     )
 
 
-def product(a_RI: Tensor, b_CI: Tensor, bias_C: Tensor | None = None) -> Tensor:
-    """a b' + bias by oneDNN. Transposed views are read where they lie."""
-    return torch.ops.mkldnn._linear_pointwise(a_RI, b_CI, bias_C, "none", [], "")  # type: ignore[no-any-return]
+def product(a_RI: Tensor, b_CI: Tensor, bias_C: Tensor | None = None, activation: Activation | None = None) -> Tensor:
+    """a b' + bias by oneDNN, activated. Transposed views are read where they lie."""
+    name, algorithm = ("none", "") if activation is None else _NAMES[activation]
+    return _POINTWISE(a_RI, b_CI, bias_C, name, [], algorithm)  # type: ignore[no-any-return]
 
 
 def _weight_gradient(grad_FO: Tensor, x_FI: Tensor) -> Tensor:

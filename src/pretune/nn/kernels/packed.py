@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pretune.nn.config import Activation
 from pretune.nn.kernels.linear import filled, is_fit, product
 
 MOST_ROWS = 128
@@ -28,18 +29,22 @@ class Packed:
         self._made_of: tuple[int, int] | None = None
         self._packed: Tensor | None = None
 
-    def product(self, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor | None:
-        """x W' + b, [T, O], without gradients; None where this is not the way: many rows, gradients, other devices."""
-        if torch.is_grad_enabled() or not is_fit(x_TI, weight_OI) or not 0 < len(x_TI) <= MOST_ROWS:
+    def product(
+        self, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, activation: Activation | None = None
+    ) -> Tensor | None:
+        """x W' + b, [T, O], activated, without gradients; None where this is not the way: many rows, gradients, other
+        devices."""
+        if torch.is_grad_enabled() or not is_fit(x_TI, weight_OI) or not 0 < x_TI.shape[0] <= MOST_ROWS:
             return None
         made_of = (weight_OI.data_ptr(), weight_OI._version)
         if self._packed is None or self._made_of != made_of:
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight_OI.detach().contiguous(), FINE_STEP * 4)
             self._made_of = made_of
-        num_rows = len(x_TI)
-        missing = -num_rows % (FINE_STEP if num_rows <= FINE_ROWS else COARSE_STEP)
-        x_FI = filled(x_TI, missing) if missing else x_TI.contiguous()
-        return product(x_FI, self._packed, bias_O).resize_(num_rows, len(weight_OI))
+        num_rows = x_TI.shape[0]
+        if missing := -num_rows % (FINE_STEP if num_rows <= FINE_ROWS else COARSE_STEP):
+            y_FO = product(filled(x_TI, missing), self._packed, bias_O, activation)
+            return y_FO.resize_(num_rows, y_FO.shape[1])
+        return product(x_TI.contiguous(), self._packed, bias_O, activation)
 
     def __deepcopy__(self, memo: Any) -> "Packed":
         return Packed()
