@@ -1,5 +1,6 @@
 """The tiny world that tests of verbs, commands and recipes share: tokenizer, corpus, two short runs, labelled files."""
 
+import atexit
 import contextlib
 import io
 import json
@@ -18,6 +19,7 @@ sys.path.append(str(Path(__file__).parent))  # for `fuzzing`
 OFFLINE = str(Path(__file__).parent / "offline")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [OFFLINE, os.environ.get("PYTHONPATH")]))
 os.environ["PRETUNE_NETWORK_LOG"] = tempfile.mkstemp(prefix="pretune-network-")[1]
+atexit.register(Path(os.environ["PRETUNE_NETWORK_LOG"]).unlink, missing_ok=True)
 if (loaded := sys.modules.get("sitecustomize")) is None or not hasattr(loaded, "NetworkBlocked"):
     sys.modules.pop("sitecustomize", None)
     sys.path.insert(0, OFFLINE)

@@ -16,13 +16,17 @@ from pretune.families.family import HeadSpec
 from pretune.tokenizers.tokenizer import Tokenizer
 from pretune.verbs.predictions import longest_of, task_of
 
-TINY = {"num_layers": 1, "hidden_size": 4, "attention.num_heads": 2, "feed_forward.intermediate_size": 4}
+TINY = {"num_layers": 1, "hidden_size": 4, "attention.num_heads": 2, "feed_forward.intermediate_size": 16}
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat"]
 KEYS = ["num_layers", "head_dim", "rope_scaling", "rope_parameters", "quantization_config", "custom_pipelines"]
 WHOLE = [save({"a": torch.zeros(2, 3), "b": torch.ones(4, dtype=torch.float16), "": torch.zeros(0)}), save({})]
 
 
-@pytest.fixture(scope="module", params=["bert", "modern", "llama", "t5", "transformer"])
+FAMILIES = ["bert", "modern", "llama", "t5", "transformer"]
+OTHERS = ["roberta", "albert", "electra", "distilbert", "gpt", "gpt2", "bart", "byt5", "mt5"]
+
+
+@pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("fuzz") / "model"
     path.mkdir()

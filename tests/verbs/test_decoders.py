@@ -80,6 +80,8 @@ def test_what_transformers_wrote_says_the_same_here(hub, family):
         ours.embed([""])
     with pytest.raises(InputError, match="reads from left to right"):
         ours.fill("the man")
+    with pytest.raises(InputError, match="sees no other: take mean or max"):
+        ours.embed(TEXTS, pooling="cls")
 
 
 @pytest.mark.parametrize("family", NAMES)

@@ -137,12 +137,18 @@ class Pretrained:
 
         pooling, normalize (to length 1): None for what the model was trained with, by `similar` or as its files for
         sentence-transformers say; else mean, and vectors as they are. With a pooling that is named, vectors are as
-        they are unless `normalize` says otherwise. InputError where the files ask for more than pretune computes.
+        they are unless `normalize` says otherwise. InputError where the files ask for more than pretune computes, and
+        for the first row of a body that reads from left to right: it has seen nothing but itself.
         """
         pooled_by, to_unit = self._pooling(pooling)
         to_unit = to_unit if normalize is None else normalize
 
         body: Any = self.model.body  # of one stream, or of two
+        if pooled_by == "cls" and body.config.decoder is None and body.config.attention.causal:
+            raise InputError(
+                "pooling is cls, and the first token of a model that reads from left to right sees no other: take "
+                "mean or max"
+            )
         read = body if body.config.decoder is None else body.encode
 
         def compute(batch: Batch) -> list[Tensor]:
