@@ -1,6 +1,7 @@
 """pretune's side: its settings, and a run that is scored."""
 
 import math
+import time
 from argparse import Namespace
 from typing import Any
 
@@ -38,6 +39,38 @@ class Recorder(Hook):
     def on_step(self, run: Any) -> None:
         self.losses.append(run.loss)
         self.order.extend(place.number for place in run.feed.places(run.step - 1))
+
+
+class Stopwatch(Hook):
+    """When each step ended."""
+
+    def on_start(self, run: Any) -> None:
+        self.times = [time.perf_counter()]
+
+    def on_step(self, run: Any) -> None:
+        self.times.append(time.perf_counter())
+
+
+def time_pretune(data: Data, options: Namespace, seed: int) -> dict[str, Any]:
+    """Some steps, timed after `options.warmup`."""
+    settings = FinetuneSettings(
+        seed=seed,
+        batch_size=options.batch_size,
+        max_length=data.job.max_length,
+        optimizer={"lr": options.lr},
+        schedule={"warmup": 0.1},
+        steps=options.warmup + options.steps,
+        epochs=None,
+    )
+    watch = Stopwatch()
+    bundle = Bundle.load(MODEL, heads=data.task.head_specs, seed=seed)
+    tune(bundle, data.job.task, data.task, data.train, settings, hooks=[watch])
+    seconds = watch.times[-1] - watch.times[options.warmup]
+    return {
+        "examples_per_second": options.steps * options.batch_size / seconds,
+        "seconds": seconds,
+        "warmup_seconds": watch.times[options.warmup] - watch.times[0],
+    }
 
 
 def run_pretune(data: Data, settings: FinetuneSettings) -> dict[str, Any]:

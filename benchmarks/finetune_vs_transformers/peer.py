@@ -20,10 +20,12 @@ IGNORED = -100
 
 
 class Trainer(transformers.Trainer):
-    """The Trainer as it is; it notes each step's loss in full precision and counts real and padded tokens."""
+    """The Trainer as it is; it counts real and padded tokens and, where it keeps losses, notes each step's in full
+    precision."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, keeps_losses: bool = True, **arguments: Any) -> None:
         super().__init__(**arguments)
+        self.keeps_losses = keeps_losses
         self.losses: list[float] = []
         self.num_tokens = self.num_padded = 0
 
@@ -32,7 +34,8 @@ class Trainer(transformers.Trainer):
         self.num_tokens += int(shown.sum())
         self.num_padded += shown.numel()
         loss = super().training_step(model, inputs, num_items_in_batch)
-        self.losses.append(loss.item())
+        if self.keeps_losses:
+            self.losses.append(loss.item())
         return loss
 
 
@@ -64,7 +67,7 @@ def encode_texts(data: Data, records: Sequence[Record], tokenizer: Any) -> list[
                 data.labels.index(record["tags"][word]) if is_first and record["tags"][word] in data.labels else IGNORED
                 for is_first, word in zip(first, words[1:], strict=True)
             ]
-            more["first"] = [number for number, is_first in enumerate(first) if is_first]
+            more["first"] = [(words[number + 1], number) for number, is_first in enumerate(first) if is_first]
         else:
             row = tokenizer(*(record[name] for name in ("text", "text_b") if name in record), **cutting)
             is_value = data.job.task == "regress"
@@ -149,11 +152,12 @@ def best_labels(data: Data, predictions: Any, rows: Sequence[Any]) -> list[str]:
 
 
 def best_tags(data: Data, predictions: Any, rows: Sequence[Any]) -> list[list[str]]:
-    """Words that were cut off have no tag, which is wrong; pretune tags them in a window."""
-    found = []
+    """Words that were cut off, and words without pieces, are in no span ("O"), or have no tag, which is wrong; pretune
+    tags the former in a window."""
+    found, nothing = [], "O" if "O" in data.labels else ""
     for record, numbers, row in zip(data.test, predictions.argmax(-1), rows, strict=True):
-        tags = [data.labels[numbers[place]] for place in row["first"]]
-        found.append(tags + [""] * (len(record["tags"]) - len(tags)))
+        tags = {word: data.labels[numbers[place]] for word, place in row["first"]}
+        found.append([tags.get(word, nothing) for word in range(len(record["tags"]))])
     return found
 
 
