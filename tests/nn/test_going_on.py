@@ -165,6 +165,20 @@ def test_many_that_begin_alike_get_rows_of_their_own():
 
 
 @torch.no_grad()
+def test_short_sequences_that_stay_have_room_for_beams():
+    """The longest is left out first: its slots are more than the others need."""
+    body = made()
+    caches = [prefilled(body)[1] for _ in range(2)]
+    for cache in caches:
+        cache.select(torch.tensor([4, 2]))
+    caches[0].repeat(2)
+    caches[1].select(torch.tensor([0, 0, 1, 1]))
+    for more in range(MORE):
+        ids_N = torch.arange(4) + more
+        torch.testing.assert_close(*(body.step(ids_N, cache) for cache in caches), rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
 def test_parts_do_not_change_what_is_read(monkeypatch):
     """Long sequences first, some rows at a time, sharing and with windows."""
     body = made(**BODIES["windows, one head of keys"])

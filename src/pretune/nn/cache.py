@@ -188,7 +188,7 @@ class Slots:
         self.readers *= times
         self.lengths_N = np.repeat(self.lengths_N, times)
         self._parts = {}
-        more = ((0, 0), (0, self.used + self.room * self.readers - self.width))
+        more = ((0, 0), (0, max(0, self.used + self.room * self.readers - self.width)))
         self.seen_NW = np.pad(np.repeat(self.seen_NW, times, axis=0), more)
         self.positions_PW = np.pad(self.positions_PW, more)
         if self.room:
