@@ -2,14 +2,14 @@
 
 config.py        TransformerConfig and its typed choices; imports no torch
 initial.py       weights from a seed: Normal or FanIn, each parameter from its own generator
-kernels/         products and layers faster than torch's usual path
+kernels/         products (with what is activated after them) faster than torch's usual path
 positions.py     Learned, Sinusoidal and Rotary positions as modules
 norms.py         LayerNorm with or without bias, RMSNorm
-feed_forward.py  MLP and gated feed-forward, the activations
+feed_forward.py  MLP and gated feed-forward
 layout.py        how packed sequences are grouped and padded inside attention; computed once a stream
 masks.py         what a group's queries see: padding, visibility, windows
 rows.py          moves of rows between packed and padded, whose backward moves rows too
-cache.py         keys and values in slots, with which a body goes on a token at a time
+cache.py         keys and values in slots, shared where sequences begin alike: a body goes on a token at a time
 attention.py     attend(q, k, v, queries, keys), self-attention, and a decoder's attention to an encoder
 relative.py      scores for the distance of key and query, in buckets
 block.py         one block for every Transformer family, pre- or post-norm
