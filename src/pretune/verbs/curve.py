@@ -283,13 +283,17 @@ def _finish(plan: Plan, results: LearningCurve, request: dict[str, Any], notes: 
 def _how(plan: Plan) -> tuple[str, ...]:
     settings = plan.settings
     drawn = "at random" if settings.draw == "random" else "with every class as often as in the whole file"
-    least = f" and at least {settings.min_steps} (min_steps)" if settings.steps is None else ""
-    length = f"{settings.epochs:g} epochs" if settings.steps is None else f"{settings.steps} steps"
+    if settings.steps is None:
+        epochs = f"{settings.epochs:g} epoch{'' if settings.epochs == 1 else 's'}"
+        length = f"{epochs} of its draw, and at least {settings.min_steps} steps (min_steps)"
+    else:
+        length = f"{settings.steps} steps"
     return (
         f"Labelled {plan.whole.unit} are drawn {drawn} from {len(plan.train):,}; a draw contains the smaller ones of "
         "its seed, and all systems learn from the same.",
-        f"Every run is {length}{least} of {settings.batch_size} long: at few labels some epochs would be too few steps "
-        "(Mosbach et al. 2021; Zhang et al. 2021). The last weights are scored; nothing is chosen on other labels.",
+        f"Every run lasts {length}, {settings.batch_size} {plan.whole.unit} a step: with few labels some epochs would "
+        "be too few steps (Mosbach et al. 2021; Zhang et al. 2021). The last weights are scored; nothing is chosen on "
+        "other labels.",
         f"Scored on {len(plan.test):,} test {plan.whole.unit}. The names of the labels are those of the whole training "
         "file.",
     )
