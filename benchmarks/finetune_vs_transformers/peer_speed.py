@@ -1,7 +1,6 @@
 """transformers' side of the speed of fine-tuning: some steps of its Trainer, with a stopwatch."""
 
 import tempfile
-import time
 from argparse import Namespace
 from typing import Any
 
@@ -13,31 +12,11 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from finetune_vs_transformers.jobs import MODEL, Data
 from finetune_vs_transformers.peer import KINDS, Trainer, encode, open_peer
+from side_by_side.mlm_ours import Job
+from side_by_side.mlm_peer import Stamps, num_graphs
 
 WINDOW = 50
 """Batches from which the Trainer makes batches of like lengths."""
-
-
-class Stopwatch(transformers.TrainerCallback):
-    """When each step ended, and how many graphs torch.compile had made when the clock started."""
-
-    def __init__(self, warmup: int) -> None:
-        self.warmup = warmup
-        self.times: list[float] = []
-        self.graphs = 0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.times = [time.perf_counter()]
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == self.warmup:
-            self.graphs = num_graphs()
-        self.times.append(time.perf_counter())
-
-
-def num_graphs() -> int:
-    """How many graphs torch.compile has made in this process."""
-    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 def order_of(lengths: list[int], batch_size: int, steps: int, seed: int, *, grouped: bool) -> list[int]:
@@ -45,9 +24,8 @@ def order_of(lengths: list[int], batch_size: int, steps: int, seed: int, *, grou
     rng = np.random.default_rng(seed)
     count = steps * batch_size
     if not grouped:
-        return np.concatenate([rng.permutation(len(lengths)) for _ in range(-(-count // len(lengths)))])[
-            :count
-        ].tolist()
+        rounds = [rng.permutation(len(lengths)) for _ in range(-(-count // len(lengths)))]
+        return np.concatenate(rounds)[:count].tolist()
     order: list[int] = []
     generator = torch.Generator().manual_seed(seed)
     while len(order) < count:
@@ -86,7 +64,7 @@ def time_transformers(data: Data, options: Namespace, seed: int, *, grouped: boo
         disable_tqdm=True,
         torch_compile=compiled,
     )
-    watch = Stopwatch(options.warmup)
+    watch = Stamps(Job(steps=steps, warmup=options.warmup))
     trainer = Trainer(
         keeps_losses=False,
         model=model,
