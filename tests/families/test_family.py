@@ -21,6 +21,7 @@ FAMILIES = sorted(entries("pretune.families"))
 DECODERS = ("gpt", "gpt2", "llama")  # whose language model has no weights of its own, and whose classes no bias
 TWO_STACKS = ("bart", "byt5", "mt5", "t5", "transformer")  # whose heads read a decoder beside the encoder
 ENCODERS = [name for name in FAMILIES if name not in (*DECODERS, *TWO_STACKS)]
+ONE_TRANSFORM = ("free", "modern")  # whose heads share the language model's layer, and whose files can say mean pooling
 SPECIAL = {"pad": 0, "cls": 1, "sep": 2}
 SMALL = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 128}
 TEXT = HeadSpec("sequence", ("no", "yes"))
@@ -58,7 +59,7 @@ def outputs(model, *kinds):
 
 def test_the_folder_has_these_families():
     assert sorted((*ENCODERS, *DECODERS, *TWO_STACKS)) == FAMILIES
-    assert ENCODERS == ["albert", "bert", "distilbert", "electra", "modern", "roberta"]
+    assert ENCODERS == ["albert", "bert", "distilbert", "electra", "free", "modern", "roberta"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -153,7 +154,9 @@ def test_a_head_is_fresh_only_where_it_is_asked_for(name):
     assert list(loaded.model.heads) == ["sequence"]
     expected = classes_of(name)
     layers = {"body.pooler.dense.weight", "body.pooler.dense.bias"}
-    layers |= {"sequence.transform.dense.weight", "sequence.transform.dense.bias"} if name != "modern" else set()
+    layers |= (
+        {"sequence.transform.dense.weight", "sequence.transform.dense.bias"} if name not in ONE_TRANSFORM else set()
+    )
     assert set(loaded.fresh) - layers == expected
     assert any("bias" in key for key in loaded.unread) == (name in ENCODERS)
     same = family.from_hf(hf, weights, [TEXT], seed=4).model.heads["sequence"].classifier.weight
@@ -203,7 +206,7 @@ def test_a_pooling_that_the_files_cannot_say_stands_under_our_names(name, poolin
     spec = replace(TEXT, pooling=pooling)
     family, model = small(name, spec)
     hf, weights = family.to_hf(model, [spec])
-    is_ours = (name, pooling) != ("modern", "mean")
+    is_ours = name not in ONE_TRANSFORM or pooling != "mean"
     assert any(key.startswith("pretune.sequence.") for key in weights) == is_ours
     assert hf["architectures"][0].endswith("Model" if is_ours else "ForSequenceClassification")
     assert ("id2label" in hf) != is_ours
@@ -253,7 +256,12 @@ def test_missing_and_unknown_weights_are_named(name):
     family, model = small(name, LM)
     hf, weights = family.to_hf(model)
     keys = ("1.attention.self.key.weight", "1.attn.Wqkv.weight", "1.attention.k_lin.weight", "0.attention.key.weight")
-    keys += ("1.attn.c_attn.weight", "1.self_attn.k_proj.weight", "1.layer.0.SelfAttention.k.weight")
+    keys += (
+        "1.attention.qkv.weight",
+        "1.attn.c_attn.weight",
+        "1.self_attn.k_proj.weight",
+        "1.layer.0.SelfAttention.k.weight",
+    )
     lost = next(key for key in weights if key.endswith(keys))
     with pytest.raises(InputError, match=r"lack .*[01]\.(self_|layer\.0\.Self)?[aA]tt"):
         family.from_hf(hf, {key: value for key, value in weights.items() if key != lost})
@@ -370,11 +378,16 @@ def test_config_changes_by_path_and_refuses_what_files_cannot_say(name):
     assert config.attention.dropout == 0.0 and config.num_layers == 3
     assert config.norm.eps == fixed.get(name, 1e-6)
     assert name not in ENCODERS or config.output.transform.norm.eps == config.norm.eps
-    for wrong in ({"num_layer": 3}, {"attention.heads": 2}, {"num_layers": "3"}, {"feed_forward.activation": "mish"}):
+    wrong_kinds = ({"embedding_size": "wide"}, {"attention.windows": "wide"}, {"norm": 5}, {"attention.head_size": 2.5})
+    wrong_kinds += ({"decoder": 3},)
+    wrong_names = ({"num_layer": 3}, {"attention.heads": 2}, {"num_layers": "3"}, {"feed_forward.activation": "mish"})
+    for wrong in (*wrong_names, *wrong_kinds):
         with pytest.raises(InputError, match=next(iter(wrong))):
             family.config("mini", 100, **wrong)
     with pytest.raises(InputError, match="size of"):
         family.config("huge", 100)
+    if name == "free":
+        return
     other = {"placement": "post"} if name in ("llama", "modern") else {"position": Rotary()}
     with pytest.raises(InputError, match=f"{name}'s files can express.*{next(iter(other))}"):
         family.config("mini", 100, **other)

@@ -12,7 +12,7 @@ from pretune.families.family import open_family
 from pretune.nn.model import Model
 from pretune.objectives.replaced_token import replaced_token
 
-KNOWS_A_MAP = ("albert", "electra")
+KNOWS_A_MAP = ("albert", "electra", "free")
 WITHOUT = ("gpt", "gpt2", "llama", "bart", "byt5", "mt5", "t5", "transformer")
 """Families whose language models have no map of their rows."""
 

@@ -7,6 +7,7 @@ bundle.py       Bundle: model, tokenizer and manifest, from a directory, a prese
 huggingface.py  a model's directory: config.json and safetensors, shards too
 generation.py   generation_config.json: kept from reading to writing
 sentence_transformers.py  what becomes of rows in a directory of sentence-transformers: its pooling, read and written
+not_opened.py   what transformers does not open of a model, in words for its manifest
 seal.py         sha256 of what pretune wrote into a model's directory, verified when it is loaded
 folder.py       a directory that is replaced whole or not at all
 header.py       a safetensors header, checked before anything is read by it

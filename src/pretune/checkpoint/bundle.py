@@ -22,6 +22,7 @@ from pretune.checkpoint.folder import replace_folder, restore
 from pretune.checkpoint.generation import GENERATION, for_tokenizer, read_generation, with_ids
 from pretune.checkpoint.hub import fetch, is_hub_name
 from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
+from pretune.checkpoint.not_opened import not_opened
 from pretune.checkpoint.seal import MANIFEST, fault, opened, write_sealed
 from pretune.checkpoint.sentence_transformers import FILES as VECTORS
 from pretune.checkpoint.sentence_transformers import Vectors, read_vectors
@@ -35,37 +36,6 @@ from pretune.nn.siamese import EmbeddingHead
 from pretune.tokenizers.tokenizer import Tokenizer
 
 LM = HeadSpec("lm")
-WITHOUT_CRF = (
-    "opens this model as a token classifier and leaves out its CRF (pretune.crf.transitions in model.safetensors): "
-    "tags are then each word's best one, and may differ from pretune's"
-)
-"""What pretune.json says under "transformers" of a model with a CRF."""
-WITHOUT_CAUSALITY = (
-    "opens this model as {}, whose tokens see both sides, and it was trained from left to right: its numbers there are "
-    "others; predict with pretune, or pre-train a bert recipe, whose files can say it"
-)
-"""What pretune.json says under "transformers" of a causal model whose family's files have no key for it."""
-WITHOUT_MAP = (
-    "cannot open this model, the generator that a discriminator was trained beside: its embeddings of {} stand before "
-    "layers of {}, for which {} has no place; a generator of the family electra opens there"
-)
-"""Likewise of a generator whose family's files know no map between embeddings and layers."""
-WITHOUT_TOP = (
-    "opens this model as {} and leaves out the BiLSTM on top of it and its heads (pretune.* in model.safetensors), for "
-    "it has no class with one: predict with pretune"
-)
-"""Likewise of a model that was fine-tuned with a layer on top of its body."""
-WITHOUT_HEAD = (
-    "opens this model as {} and leaves out its {} head (pretune.* in model.safetensors), for it has no class with {} "
-    "pooling: predict with pretune"
-)
-
-
-WITHOUT_VECTOR = (
-    "opens this model as {}, which gives rows and no vector of a text: `pretune export --format sentence-transformers` "
-    "writes one that sentence-transformers opens with its pooling"
-)
-"""Likewise of a model with an embedding head."""
 GENERATOR = "generator"
 """The folder, in a discriminator's, of the generator that was trained beside it."""
 NO_VECTOR = "embedding_left_out"
@@ -186,7 +156,7 @@ class Bundle:
         more = {**more, **({GENERATION: generation} if generation else {})}
         config, weights = self.family.to_hf(self.model, self.specs, kept)
         about = {"pretune": version("pretune"), "family": self.family.name, "heads": [_as_json(s) for s in self.specs]}
-        about |= _left_out(config, "crf" in self.model.heads)
+        about |= not_opened(config, "crf" in self.model.heads)
         manifest = {key: value for key, value in self.manifest.items() if key != "transformers"} | about
 
         def write(folder: Path) -> None:
@@ -306,30 +276,6 @@ def _check_task(path: Path, told: Any) -> None:
         raise InputError(
             f"{path}: task: {', '.join(wrong)}: expected a name, settings and a length: fetch or write it again"
         )
-
-
-def _left_out(config: Mapping[str, Any], has_crf: bool) -> dict[str, str]:
-    """What pretune.json says under "transformers" of a model that it does not open whole."""
-    if size := config.get("pretune", {}).get("embedding_size"):
-        return {
-            "transformers": WITHOUT_MAP.format(
-                size, config.get("hidden_size", config.get("dim")), config["architectures"][0]
-            )
-        }
-    if config.get("pretune", {}).get("top"):
-        return {"transformers": WITHOUT_TOP.format(config["architectures"][0])}
-    if config.get("pretune", {}).get("causal"):
-        return {"transformers": WITHOUT_CAUSALITY.format(config["architectures"][0])}
-    ours = {kind: told for kind, told in config.get("pretune", {}).get("heads", {}).items() if kind != "embedding"}
-    pooling = {told.get("pooling") for told in ours.values()} - {None, "row"}
-    if has_crf:
-        return {"transformers": WITHOUT_CRF}
-    if not pooling and "embedding" in config.get("pretune", {}).get("heads", {}):
-        return {"transformers": WITHOUT_VECTOR.format(config["architectures"][0])}
-    if not pooling:
-        return {}
-    names, poolings = ", ".join(ours), ", ".join(sorted(pooling))
-    return {"transformers": WITHOUT_HEAD.format(config["architectures"][0], names, poolings)}
 
 
 def _with_vectors(hf: dict[str, Any], vectors: Vectors | None) -> tuple[dict[str, Any], str | None]:

@@ -9,6 +9,7 @@ gpt.py         GPT: the first decoder, post-norm (Radford et al. 2018)
 gpt2.py        GPT-2: a decoder, pre-norm, four published sizes (Radford et al. 2019)
 llama.py       Llama: RMSNorm, rotary, SwiGLU, grouped heads (Touvron et al. 2023)
 modern.py      ModernBERT's architecture at our sizes: pre-norm, rotary, gated (Warner et al. 2024)
+free.py        any choice of positions, norms, gates and so on, in files of our own
 bart.py        BART: BERT's encoder and GPT's decoder, which reconstruct a text (Lewis et al. 2020)
 t5.py          T5 1.0 and 1.1: text to text, relative positions (Raffel et al. 2020)
 byt5.py        ByT5: T5 1.1 on bytes (Xue et al. 2022)

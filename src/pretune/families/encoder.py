@@ -133,7 +133,10 @@ class Encoder(ABC):
         if own:
             hf["pretune"] = {**hf.get("pretune", {}), **own}
         if different := settings.differences(config, self._config_of(hf)):
-            raise InputError(f"not a body that {self.name}'s files can express: {'; '.join(different)}")
+            raise InputError(
+                f"not a body that {self.name}'s files can express: {'; '.join(different)} (the family free has files "
+                "for any choice of a body of one stream)"
+            )
         return hf
 
     def _config_of(self, hf: Mapping[str, Any]) -> TransformerConfig:

@@ -48,6 +48,8 @@ LABELLED: tuple[Kind, ...] = ("sequence", "token", "crf", "siamese")
 WITHOUT_WEIGHTS: tuple[Kind, ...] = ("embedding",)
 """Kinds of heads that show by config.json alone."""
 EMBEDDING_POOLINGS: tuple[Pooling, ...] = ("mean", "row", "max")
+FREE = "pretune"
+"""The model type of files that are pretune's own, which transformers has no class for."""
 Problem = Literal["single_label_classification", "regression", "multi_label_classification"]
 PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 

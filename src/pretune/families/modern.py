@@ -10,7 +10,7 @@ transformers drops out the attention's output at `attention_dropout` and the ins
 equal; training with these rates (0 in all published checkpoints and in ours) is not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from pretune.core.errors import InputError
 from pretune.families.encoder import Encoder
 from pretune.families.family import HeadSpec, Kind
 from pretune.families.layout import Layout, Part
-from pretune.families.settings import LARGEST, key, rate, read, size, write
+from pretune.families.settings import LARGEST, Key, key, rate, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
 from pretune.nn.config import (
@@ -90,7 +90,7 @@ class Modern(Encoder):
 
     name = "modern"
     model_type = "modernbert"
-    presets = {
+    presets: Mapping[str, Mapping[str, Any]] = {
         size: {
             "num_layers": layers,
             "hidden_size": hidden,
@@ -105,7 +105,7 @@ class Modern(Encoder):
             ("base", 22, 768, 1152),
         )
     }
-    published = {"base": 149_000_000}
+    published: Mapping[str, int] = {"base": 149_000_000}
     token_ids = {
         "pad_token_id": "pad",
         "bos_token_id": "cls",
@@ -113,8 +113,8 @@ class Modern(Encoder):
         "cls_token_id": "cls",
         "sep_token_id": "sep",
     }
-    keys = KEYS
-    older_keys = ("global_attn_every_n_layers", "global_rope_theta", "local_rope_theta")
+    keys: Sequence[Key] = KEYS
+    older_keys: Sequence[str] = ("global_attn_every_n_layers", "global_rope_theta", "local_rope_theta")
     layout = Layout(
         class_name="ModernBert",
         prefix="model.",
@@ -136,7 +136,7 @@ class Modern(Encoder):
         },
         poolings=("row", "mean"),
     )
-    refused = {
+    refused: Mapping[str, tuple[Any, ...]] = {
         "position_embedding_type": ("absolute",),
         "is_decoder": (False,),
         "add_cross_attention": (False,),

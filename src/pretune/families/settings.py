@@ -7,7 +7,9 @@ positions) is refused when it is saved and never saved as something else.
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from pretune.core.errors import InputError, unknown
 from pretune.nn.config import FanIn, Init, Normal, TransformerConfig
@@ -183,6 +185,12 @@ def change_by_path(config: TransformerConfig, tree: Mapping[str, Any], keys: Seq
             value = float(value)
         if type(held) in (int, float, bool, str) and type(value) is not type(held):
             raise InputError(f"{path} is {value!r}: expected {type(held).__name__}, like {held!r}")
+        if not is_dataclass(value) and is_dataclass(held):
+            raise InputError(
+                f"{path} is {value!r:.60}: set its parts, {', '.join(vars(held)) or 'of which it has none'}"
+            )
+        if held is None or isinstance(held, tuple):
+            _check_optional(config, path, value)
         if path.endswith("activation") and value not in ACTIVATIONS.values():
             raise unknown(path, str(value), set(ACTIVATIONS.values()))
         for place in linked.get(path, (path,)):
@@ -200,6 +208,20 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     for name, value in tree.items():
         found += flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, value)]
     return found
+
+
+def _check_optional(config: Any, path: str, value: Any) -> None:
+    """InputError for what a field that may be empty does not take; of parts a body may have, the config says it."""
+    *parents, name = path.split(".")
+    kind = type(_at(config, ".".join(parents)) if parents else config)
+    hint = get_type_hints(kind)[name]
+    if any(map(is_dataclass, get_args(hint))):
+        return
+    try:
+        TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
+    except ValidationError as error:
+        wanted = hint if get_args(hint) else hint.__name__
+        raise InputError(f"{path} is {value!r:.60}: expected {wanted}") from error
 
 
 def _held(config: Any, path: str) -> Any:

@@ -237,6 +237,8 @@ class TransformerConfig:
             raise InputError(f"num_groups is {self.num_groups}: {self.num_layers} layers have at most as many groups")
         if self.num_groups is not None and windows is not None:
             raise InputError("layers that share weights have no windows: leave num_groups or windows out")
+        if self.decoder is not None and not isinstance(self.decoder, Decoder):
+            raise InputError(f"decoder is {self.decoder!r:.60}: an encoder-decoder is a family of its own (bart, t5)")
         if self.decoder is not None and (self.top or self.attention.causal or self.attention.prefix or windows):
             raise InputError("the encoder beside a decoder has no layer on top, no windows, and sees both sides")
         if self.top is not None and not isinstance(self.top, BiLSTM):

@@ -12,7 +12,9 @@ electra.py      ELECTRA: what a smaller generator replaced (Clark et al. 2020)
 albert.py       ALBERT: shared layers, n-grams, the order of sentences (Lan et al. 2020)
 gpt.py          GPT, the first (Radford et al. 2018)
 gpt2.py         GPT-2 (Radford et al. 2019), with GPT-3's rates where its paper is silent
+llama.py        Llama (Touvron et al. 2023)
 bart.py         BART: sentences permuted, spans infilled (Lewis et al. 2020)
 t5.py           T5, versions 1.0 and 1.1: span corruption (Raffel et al. 2020)
+free.py         the recipe modern on a body of any choice
 modern.py       our own best encoder recipe: ModernBERT's architecture with our initialisation and schedule
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.huggingface import read_json
+from pretune.checkpoint.not_opened import other_body
 from pretune.checkpoint.seal import MANIFEST
 from pretune.checkpoint.sentence_transformers import Vectors, vectors_files
 from pretune.core.errors import InputError, unknown
@@ -48,6 +49,8 @@ def _save_vectors(bundle: Bundle, out: str | Path) -> list[str]:
     left = [kind for kind in bundle.model.heads if kind != "embedding"]
     alone = Bundle(Model(bundle.model.body, {"embedding": head}), bundle.tokenizer, {"heads": [{"kind": "embedding"}]})
     alone.manifest |= {key: value for key, value in bundle.manifest.items() if key == "config"}
+    if reason := other_body(alone.family.to_hf(alone.model, alone.specs)[0]):
+        raise InputError(f"{bundle.folder}: sentence-transformers reads it as transformers does, which {reason}")
     vectors = Vectors(head.pooling, head.normalize)
     alone.save(out, more=vectors_files(vectors, bundle.model.body.config.hidden_size, bundle.max_length))
     pooling = "the first row" if head.pooling == "row" else f"the {head.pooling} of all rows"
