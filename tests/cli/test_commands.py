@@ -152,3 +152,12 @@ def test_pretraining_goes_on_from_a_model(world, tmp_path):
 def test_finetune_a_preset(world, tmp_path):
     words = ["--model", "bert-tiny", "--tokenizer", world.tokenizer, "--train", world.file("classify")]
     assert world.command("finetune", "classify", *words, "--out", tmp_path / "run", "steps=1").status == 0
+    shaped = ["--out", tmp_path / "deep", "steps=1", "model.num_layers=3", "model.attention.num_heads=4"]
+    assert world.command("finetune", "classify", *words, *shaped).status == 0
+    config = json.loads((tmp_path / "deep/model/config.json").read_text())
+    assert (config["num_hidden_layers"], config["num_attention_heads"]) == (3, 4)
+    wrong = world.command("finetune", "classify", *words, "--out", tmp_path / "other", "steps=1", "model.num_layer=3")
+    assert wrong.status == 2 and "num_layer" in wrong.err
+    words[1] = world.modern / "model"
+    fixed = world.command("finetune", "classify", *words[:2], *words[4:], *shaped[:2], "model.num_layers=3")
+    assert fixed.status == 2 and "has its own shape" in fixed.err

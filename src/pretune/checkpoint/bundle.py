@@ -64,6 +64,7 @@ class Bundle:
         *,
         tokenizer: str | Path | Tokenizer | None = None,
         heads: Sequence[HeadSpec] | None = None,
+        changes: Mapping[str, Any] | None = None,
         seed: int = 0,
         allow_pickle: bool = False,
     ) -> "Bundle":
@@ -71,16 +72,20 @@ class Bundle:
 
         tokenizer: needed for a preset, else in place of the model's own. heads: None for those of the files (a preset:
         "lm"); else exactly these: read where the files have them with the same labels, otherwise fresh, drawn from
-        `seed` and listed in `manifest["fresh"]`. allow_pickle: read `pytorch_model.bin` where there is no safetensors,
-        tensors only. Code in the directory is never run. What pretune wrote is verified (`seal.py`). Raises InputError
-        for what is not a model, is damaged, or holds something that pretune cannot reproduce exactly.
+        `seed` and listed in `manifest["fresh"]`. changes: of a preset's shape, as `Family.config` takes them.
+        allow_pickle: read `pytorch_model.bin` where there is no safetensors, tensors only. Code in the directory is
+        never run. What pretune wrote is verified (`seal.py`). Raises InputError for what is not a model, is damaged, or
+        holds something that pretune cannot reproduce exactly.
         """
         preset = _preset(source)
         if preset is not None:
             if tokenizer is None:
                 raise InputError(f"{source} is a preset with fresh weights: name the tokenizer it is to have")
             family, size = preset
-            return cls.fresh(family, size, _tokenizer(tokenizer), heads=(LM,) if heads is None else heads, seed=seed)
+            kinds = (LM,) if heads is None else heads
+            return cls.fresh(family, size, _tokenizer(tokenizer), heads=kinds, changes=dict(changes or {}), seed=seed)
+        if changes:
+            raise InputError(f"model.* shapes a preset with fresh weights (bert-mini); {source} has its own shape")
         folder = _folder(source, allow_pickle)
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
         _check_task(folder / MANIFEST, manifest.get("task"))

@@ -200,8 +200,8 @@ def _model_run(
     if told.is_file():
         return _read_lines(kept), json.loads(told.read_text("utf-8"))
     settings = plan.settings_for(system, seed, len(labelled))
-    top = plan.settings.top
-    bundle = begin(plan.model, task, seed=seed, head="fresh", top=top, allow_pickle=plan.allow_pickle).bundle
+    how: dict[str, Any] = {"top": plan.settings.top, "shape": plan.settings.model, "allow_pickle": plan.allow_pickle}
+    bundle = begin(plan.model, task, seed=seed, head="fresh", **how).bundle
     if "body" in bundle.fresh_weights:
         raise InputError(f"{plan.model} has fresh weights: name a pre-trained model, to compare it with fresh ones")
     if system == "scratch":

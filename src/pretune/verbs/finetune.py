@@ -69,7 +69,7 @@ def finetune(
     device = processes.device
     resolved = resolve_run(FinetuneSettings, {}, read_run(config, "finetune")["settings"], settings)
     rows, bound, found = _labelled(task, resolved, {"train": train, "valid": valid, "test": test})
-    how: dict[str, Any] = {"head": resolved.head, "top": resolved.top, "tokenizer": tokenizer}
+    how: dict[str, Any] = {"head": resolved.head, "top": resolved.top, "tokenizer": tokenizer, "shape": resolved.model}
     begun = begin(model, bound, seed=resolved.seed, allow_pickle=allow_pickle, **how)
     bundle, start = begun.bundle, begun.origin
     files = {"--train": train, "--valid": valid, "--test": test}

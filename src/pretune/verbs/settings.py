@@ -63,6 +63,8 @@ class FinetuneSettings(FitSettings):
     """Settings of the task, for example task.metric=matthews."""
     columns: dict[str, Any] = {}
     """Names of the columns in the files, for example columns.text=sentence."""
+    model: dict[str, Any] = {}
+    """Changes to a preset with fresh weights, for example model.num_layers=3."""
     head: Literal["auto", "fresh"] = "auto"
     """auto: where the model has a head for the task with the same labels, training goes on from it; fresh: never."""
     top: Literal["bilstm"] | None = None

@@ -8,6 +8,7 @@ its transitions if it has a CRF, unless `head="fresh"`: the authors always draw 
 that would throw away what is known. The sentences say which it was.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,13 +51,15 @@ def begin(
     head: HeadStart = "auto",
     top: Top | None = None,
     tokenizer: str | Path | None = None,
+    shape: Mapping[str, Any] | None = None,
     allow_pickle: bool = False,
 ) -> Start:
     """A model ready to be tuned for a task that is bound to its labels. top: a fresh layer between its body and the
-    head, unless it has one. Its manifest gets a "lineage": the models it comes from, the oldest first. Raises
-    InputError for what is not a model."""
+    head, unless it has one. shape: changes of a preset's. Its manifest gets a "lineage": the models it comes from, the
+    oldest first. Raises InputError for what is not a model."""
     specs = list(task.head_specs)
-    bundle = Bundle.load(model, tokenizer=tokenizer, heads=specs, seed=seed, allow_pickle=allow_pickle)
+    how: dict[str, Any] = {"tokenizer": tokenizer, "changes": shape, "allow_pickle": allow_pickle}
+    bundle = Bundle.load(model, heads=specs, seed=seed, **how)
     origin, before = records.origin(model), _task_before(bundle)
     if head == "fresh":
         draw_heads(bundle, seed)
