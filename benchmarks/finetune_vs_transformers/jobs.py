@@ -26,7 +26,8 @@ class Job:
     """A data set: pretune's task, its files, the official metrics.
 
     positive: the class F1 is about. columns: our name -> the file's. settings: of pretune's task. has_peer: whether
-    transformers can do it. unclear: a file of the ids of training questions that are left out.
+    transformers can do it. unclear: a file of the ids of training questions that are left out. num_choices: questions
+    with another number are left out, for transformers' collator takes no unequal ones.
     train_rows: only the first so many rows train, and of the test files only those after them are scored.
     """
 
@@ -41,6 +42,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     has_peer: bool = True
     unclear: str | None = None
+    num_choices: int | None = None
     train_rows: int | None = None
 
 
@@ -66,7 +68,7 @@ JOBS = {
         max_length=384,
         unclear="train.ambiguous_start_ids.txt",
     ),
-    "arc": Job("choose", "mc_arc_easy", ("accuracy",), "train.jsonl", ("test.jsonl",)),
+    "arc": Job("choose", "mc_arc_easy", ("accuracy",), "train.jsonl", ("test.jsonl",), num_choices=4),
     "copa": Job(
         "choose", "copa", ("accuracy",), "dev500.jsonl", ("dev500.jsonl", "balanced_mirror500.jsonl"), train_rows=400
     ),
@@ -91,6 +93,10 @@ class Data:
         if job.unclear:
             unclear = set((folder / job.unclear).read_text().split())
             train = [row for row in train if row["id"] not in unclear]
+        if job.num_choices:
+            train, test = (
+                [row for row in part if len(choices_of(row).texts) == job.num_choices] for part in (train, test)
+            )
         raw = job.task == "regress" and not options.own_defaults
         task = open_task(job.task, {**job.settings, **({"scale": "raw"} if raw else {})}).fit_labels(train)
         return cls(job, task, _first(train, options.max_train, name), _first(test, options.max_test, name))

@@ -22,8 +22,8 @@ KEYS = ["num_layers", "head_dim", "rope_scaling", "rope_parameters", "quantizati
 WHOLE = [save({"a": torch.zeros(2, 3), "b": torch.ones(4, dtype=torch.float16), "": torch.zeros(0)}), save({})]
 
 
-FAMILIES = ["bert", "modern", "llama", "t5", "transformer"]
-OTHERS = ["roberta", "albert", "electra", "distilbert", "gpt", "gpt2", "bart", "byt5", "mt5"]
+FAMILIES = ["bert", "modern", "llama", "t5", "transformer", "free"]
+OTHERS = ["roberta", "albert", "electra", "distilbert", "deberta", "gpt", "gpt2", "bart", "byt5", "mt5"]
 
 
 @pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])

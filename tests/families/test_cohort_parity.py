@@ -46,7 +46,9 @@ SPECIAL = {
     "DistilBert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
     "Electra": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
     "Albert": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
+    "DebertaV2": {"cls": 1, "pad": 0, "sep": 2, "unk": 3, "mask": 4},
 }
+DISENTANGLED = {"relative_attention": True, "position_biased_input": False, "pos_att_type": "p2c|c2p"}
 CONFIGS = {
     "Roberta": SHAPE | {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "classifier_dropout": 0.25},
     "XLMRoberta": SHAPE | {"type_vocab_size": 1, "pad_token_id": 4, "max_position_embeddings": 45},
@@ -65,6 +67,10 @@ CONFIGS = {
     "Albert": SHAPE
     | {"embedding_size": 20, "num_hidden_layers": 5, "num_hidden_groups": 2, "classifier_dropout_prob": 0.25}
     | {"hidden_act": "gelu"},
+    "DebertaV2": SHAPE
+    | DISENTANGLED
+    | {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_buckets": 8, "max_relative_positions": 24}
+    | {"cls_dropout": 0.25, "legacy": False},
 }
 FAMILY = {
     "Roberta": "roberta",
@@ -73,6 +79,7 @@ FAMILY = {
     "DistilBert": "distilbert",
     "Electra": "electra",
     "Albert": "albert",
+    "DebertaV2": "deberta",
 }
 HEADS = {
     "MaskedLM": {"lm": "logits"},
@@ -148,6 +155,8 @@ def test_bare_models_both_ways(name, tmp_path):
         ("Electra", {"num_attention_heads": 8}),
         ("Albert", {"num_attention_heads": 8}),
         ("Albert", {"hidden_act": "gelu_new"}),
+        ("DebertaV2", {"max_relative_positions": 42}),
+        ("DebertaV2", {"num_attention_heads": 8}),
     ],
 )
 def test_a_setting_that_is_read_wrong_is_found_out(name, change, tmp_path):

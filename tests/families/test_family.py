@@ -59,7 +59,7 @@ def outputs(model, *kinds):
 
 def test_the_folder_has_these_families():
     assert sorted((*ENCODERS, *DECODERS, *TWO_STACKS)) == FAMILIES
-    assert ENCODERS == ["albert", "bert", "distilbert", "electra", "free", "modern", "roberta"]
+    assert ENCODERS == ["albert", "bert", "deberta", "distilbert", "electra", "free", "modern", "roberta"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -257,6 +257,7 @@ def test_missing_and_unknown_weights_are_named(name):
     hf, weights = family.to_hf(model)
     keys = ("1.attention.self.key.weight", "1.attn.Wqkv.weight", "1.attention.k_lin.weight", "0.attention.key.weight")
     keys += (
+        "1.attention.self.key_proj.weight",
         "1.attention.qkv.weight",
         "1.attn.c_attn.weight",
         "1.self_attn.k_proj.weight",
@@ -271,7 +272,7 @@ def test_missing_and_unknown_weights_are_named(name):
         family.from_hf(hf | {"vocab_size": 30}, weights)
     if name not in ENCODERS:
         return
-    of_head = ("cls.", "head.", "decoder.", "lm_head.", "vocab_", "generator_", "predictions.")
+    of_head = ("cls.", "head.", "decoder.", "lm_", "vocab_", "generator_", "predictions.")
     head = {key: value for key, value in weights.items() if not key.startswith(of_head)}
     with pytest.raises(InputError, match="the weights lack"):
         family.from_hf(hf, head)
@@ -415,7 +416,7 @@ def test_templates(name):
     between = [2, 2] if name == "roberta" else [2]
     assert stream.ids_T.tolist() == [1, 7, *between, 8, 9, 2]
     assert stream.segment_ids_T.tolist() == (
-        [0, 0, 0, 1, 1, 1] if name in ("albert", "bert", "electra") else [0] * stream.num_tokens
+        [0, 0, 0, 1, 1, 1] if name in ("albert", "bert", "deberta", "electra") else [0] * stream.num_tokens
     )
     with pytest.raises(InputError, match="no sep token"):
         open_family(name).template({"cls": 1})

@@ -31,9 +31,9 @@ def test_scores_equal_a_dense_loop(nn_tools, counts):
         positions = torch.from_numpy(np.random.default_rng(0).permutation(stream.num_tokens))
         stream = Stream(**{**vars(stream), "positions_T": positions, "cache": {}})
     q, k, v = (torch.randn(stream.num_tokens, 2, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
-    bias = module.for_pass()
-    fast = attend(q, k, v, stream, stream, bias=bias, scaled=False)
-    again = attend(q, k, v, stream, stream, bias=bias, scaled=False)  # a second layer: nothing is added twice
+    bias = module.for_pass().of_layer(None)
+    fast = attend(q, k, v, stream, stream, bias=bias, scale=1.0)
+    again = attend(q, k, v, stream, stream, bias=bias, scale=1.0)  # a second layer: nothing is added twice
     outputs, start = [], 0
     for length in stream.lengths_N:
         rows = slice(start, start + int(length))

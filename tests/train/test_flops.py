@@ -8,8 +8,10 @@ from pretune.families.family import open_family
 from pretune.nn.config import (
     Attention,
     Decoder,
+    Disentangled,
     FeedForward,
     LMHead,
+    NoPosition,
     Norm,
     Normal,
     RelativeBuckets,
@@ -18,6 +20,7 @@ from pretune.nn.config import (
 from pretune.nn.encoder_decoder import EncoderDecoder
 from pretune.nn.heads import MaskedLMHead
 from pretune.nn.model import Model
+from pretune.nn.transformer import Transformer
 from pretune.objectives.mlm import mlm
 from pretune.objectives.replaced_token import replaced_token
 from pretune.train.energy import co2_kg, energy_kwh
@@ -88,6 +91,18 @@ def test_a_generator_and_a_discriminator_both_count(family):
         gated=family == "modern", embedding_size=body.config.embedding_size,
     )  # fmt: skip
     assert flops_of(plain, Tally(tokens, squared, predictions={"lm": masked})) == alone
+
+
+def test_distances_that_meet_contents_count_as_products():
+    """Two more for each pair of tokens: what attention takes is twice as much."""
+    sizes = dict(hidden_size=8, num_layers=2, placement="post", norm=Norm(), vocab_size=50, init=Normal())
+    parts = dict(feed_forward=FeedForward(16), attention=Attention(2), output=LMHead())
+    plain, distances = (
+        Model(Transformer(TransformerConfig(position=position, **sizes, **parts)), {})
+        for position in (NoPosition(), Disentangled(4, 8))
+    )
+    work = Tally(10, 58)
+    assert flops_of(distances, work) - flops_of(plain, work) == 12 * 8 * 2 * 58
 
 
 def test_an_encoder_decoder_counts_both_stacks_and_what_lies_between():

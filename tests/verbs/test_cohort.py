@@ -18,8 +18,17 @@ CONFIGS = {
     "DistilBert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48, "max_position_embeddings": 128},
     "Electra": SHAPE | {"max_position_embeddings": 128, "embedding_size": 16, "type_vocab_size": 2},
     "Albert": SHAPE | {"max_position_embeddings": 128, "embedding_size": 16, "type_vocab_size": 2},
+    "DebertaV2": SHAPE
+    | {"max_position_embeddings": 128, "position_buckets": 16, "share_att_key": True, "norm_rel_ebd": "layer_norm"}
+    | {"relative_attention": True, "position_biased_input": False, "pos_att_type": "p2c|c2p", "legacy": False},
 }
-FAMILY = {"Roberta": "roberta", "DistilBert": "distilbert", "Electra": "electra", "Albert": "albert"}
+FAMILY = {
+    "Roberta": "roberta",
+    "DistilBert": "distilbert",
+    "Electra": "electra",
+    "Albert": "albert",
+    "DebertaV2": "deberta",
+}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 

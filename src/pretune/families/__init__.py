@@ -5,6 +5,7 @@ roberta.py     RoBERTa, XLM-RoBERTa, CamemBERT: BERT with an offset of positions
 distilbert.py  BERT with half its layers, no segments, no pooler (Sanh et al. 2019)
 albert.py      small mapped embeddings, one block for all layers (Lan et al. 2020)
 electra.py     discriminators and generators: smaller embeddings, a score a token (Clark et al. 2020)
+deberta.py     DeBERTa, versions 2 and 3: contents meet vectors of distances (He et al. 2021, 2023)
 gpt.py         GPT: the first decoder, post-norm (Radford et al. 2018)
 gpt2.py        GPT-2: a decoder, pre-norm, four published sizes (Radford et al. 2019)
 llama.py       Llama: RMSNorm, rotary, SwiGLU, grouped heads (Touvron et al. 2023)

@@ -12,6 +12,7 @@ rows.py          moves of rows between packed and padded, whose backward moves r
 cache.py         keys and values in slots, shared where sequences begin alike: a body goes on a token at a time
 attention.py     attend(q, k, v, queries, keys), self-attention, and a decoder's attention to an encoder
 relative.py      scores for the distance of key and query, in buckets
+disentangled.py  contents that meet the vectors of distances (DeBERTa)
 block.py         one block for every Transformer family, pre- or post-norm
 body.py          Body: what every body offers
 transformer.py   the Transformer body of one stream

@@ -64,6 +64,13 @@ class Bias(Protocol):
         group; what they get is unused."""
 
 
+class PassBias(Protocol):
+    """What one forward pass knows of its biases."""
+
+    def of_layer(self, attention: "SelfAttention") -> Bias:
+        """The bias of a layer's scores, which may read its maps (DeBERTa)."""
+
+
 def attend(
     q_THE: Tensor,
     k_THE: Tensor,
@@ -74,18 +81,18 @@ def attend(
     window: int | None = None,
     bias: Bias | None = None,
     dropout: float = 0.0,
-    scaled: bool = True,
+    scale: float | None = None,
 ) -> Tensor:
     """Attention of every query to the visible keys of its sequence: [T of the queries, H, E].
 
-    window: a query sees keys at most so many positions away. dropout: of probabilities, at this rate. scaled: products
-    are divided by the root of E.
+    window: a query sees keys at most so many positions away. dropout: of probabilities, at this rate. scale: of
+    products; None: 1 over the root of E.
     Raises ValueError where the streams do not have equally many sequences or a queried sequence has no keys.
     """
     if queries is keys:
-        return attend_maps([torch.stack([q_THE, k_THE, v_THE], dim=1)], queries, keys, window, bias, dropout, scaled)
+        return attend_maps([torch.stack([q_THE, k_THE, v_THE], dim=1)], queries, keys, window, bias, dropout, scale)
     maps = [q_THE.unsqueeze(1), torch.stack([k_THE, v_THE], dim=1)]
-    return attend_maps(maps, queries, keys, window, bias, dropout, scaled)
+    return attend_maps(maps, queries, keys, window, bias, dropout, scale)
 
 
 def attend_maps(
@@ -95,7 +102,7 @@ def attend_maps(
     window: int | None,
     bias: Bias | None,
     dropout: float,
-    scaled: bool = True,
+    scale: float | None = None,
 ) -> Tensor:
     """`attend` on maps that lie side by side: [x_TCHE] with C = 3 (q, k, v), or [q_TCHE, kv_TCHE] with C = 1 and 2."""
     layout = layout_of(queries, keys)
@@ -109,7 +116,7 @@ def attend_maps(
     if not groups:  # no rows, but zero gradients for every map
         return maps[0].new_zeros(0, *maps[0].shape[2:]) + 0 * torch.stack([part.sum() for part in maps]).sum()
     masks = [None] * len(groups) if causal else masks_of(queries, keys, layout, window, groups[0][0].dtype)
-    outputs, scale = [], None if scaled else 1.0
+    outputs = []
     for index, ((q, k, v), mask) in enumerate(zip(groups, masks, strict=True)):
         if bias is not None:
             mask = bias(Group(q, k, queries, keys, layout, index, mask)).to(q.dtype)
@@ -133,7 +140,7 @@ class SelfAttention(nn.Module):
         self.num_shared = config.num_key_value_heads
         self.head_size = config.head_size
         self.dropout = config.attention.dropout
-        self.scaled = config.attention.scaled
+        self.scale = config.score_scale
         self.window = config.window(layer)
         self.sizes = [self.num_heads * self.head_size, 2 * self.num_shared * self.head_size]
         self.qkv = Linear(config.hidden_size, sum(self.sizes), bias=config.attention.bias)
@@ -149,17 +156,17 @@ class SelfAttention(nn.Module):
         stream: Stream,
         read: Stream | None = None,
         rows_R: Tensor | None = None,
-        bias: Bias | None = None,
+        bias: PassBias | None = None,
         keep: Slots | None = None,
     ) -> Tensor:
         """read, rows_R: the rows that are read and the stream of them (`layout.read_rows`), or both None for all.
-        bias: of the scores. keep: slots that keys and values are kept in."""
+        bias: of the pass's scores. keep: slots that keys and values are kept in."""
         if (read is None or rows_R is None) and self.num_shared == self.num_heads:
             read = stream
             maps = [self._maps(self.qkv(x_TD), stream, ("query", "key", "value"))]
             kv_TCHE = maps[0][:, 1:]
         else:
-            weights, biases = self._split()
+            weights, biases = self.split()
             q_RD = linear(x_TD if rows_R is None else take(x_TD, rows_R), weights[0], biases[0])
             kv_TX = linear(x_TD, weights[1], biases[1])
             read = stream if read is None else read
@@ -169,7 +176,8 @@ class SelfAttention(nn.Module):
         if keep is not None:
             keep.fill(kv_TCHE)
         rate = self.dropout if self.training else 0.0
-        mixed_RHE = attend_maps(maps, read, stream, self.window, bias, rate, self.scaled)
+        of_layer = None if bias is None else bias.of_layer(self)
+        mixed_RHE = attend_maps(maps, read, stream, self.window, of_layer, rate, self.scale)
         return self.output(mixed_RHE.flatten(1))  # type: ignore[no-any-return]
 
     def step(self, x_ND: Tensor, step: Step, layer: int) -> Tensor:
@@ -183,9 +191,9 @@ class SelfAttention(nn.Module):
             q_NHE = self._maps(q_NX, step.stream, ("query",))[:, 0]
             kv_NCHE = self._maps(kv_NX, step.stream, ("key", "value"))
         step.append(layer, kv_NCHE)
-        return self.output(step.attend(layer, q_NHE, self.window, self.scaled))  # type: ignore[no-any-return]
+        return self.output(step.attend(layer, q_NHE, self.window, self.scale))  # type: ignore[no-any-return]
 
-    def _split(self) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
+    def split(self) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
         """The weights and biases of queries, and of keys and values."""
         weights = torch.split(self.qkv.weight, self.sizes)
         return weights, (None, None) if self.qkv.bias is None else torch.split(self.qkv.bias, self.sizes)
@@ -218,7 +226,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.num_heads, self.head_size = config.attention.num_heads, config.head_size
         self.dropout = config.attention.dropout
-        self.scaled = config.attention.scaled
+        self.scale = config.score_scale
         size = self.num_heads * self.head_size
         self.query = Linear(config.hidden_size, size, bias=config.attention.bias)
         self.key_value = Linear(config.hidden_size, 2 * size, bias=config.attention.bias)
@@ -232,13 +240,13 @@ class CrossAttention(nn.Module):
         if keep is not None:
             keep.fill(kv_SCHE)
         rate = self.dropout if self.training else 0.0
-        mixed = attend_maps([q_RCHE, kv_SCHE], queries, source.stream, None, None, rate, self.scaled)
+        mixed = attend_maps([q_RCHE, kv_SCHE], queries, source.stream, None, None, rate, self.scale)
         return self.output(mixed.flatten(1))  # type: ignore[no-any-return]
 
     def step(self, x_ND: Tensor, step: Step, layer: int) -> Tensor:
         """One more row of each sequence, [N, D]."""
         q_NHE = self.query(x_ND).view(-1, self.num_heads, self.head_size)
-        return self.output(step.attend_source(layer, q_NHE, self.scaled))  # type: ignore[no-any-return]
+        return self.output(step.attend_source(layer, q_NHE, self.scale))  # type: ignore[no-any-return]
 
 
 def _rotary(config: TransformerConfig, window: int | None) -> Rotary | None:

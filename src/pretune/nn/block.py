@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretune.core.stream import Stream
-from pretune.nn.attention import Bias, CrossAttention, SelfAttention, Source
+from pretune.nn.attention import CrossAttention, PassBias, SelfAttention, Source
 from pretune.nn.cache import Cache, Step
 from pretune.nn.config import TransformerConfig
 from pretune.nn.feed_forward import FeedForward
@@ -24,7 +24,7 @@ class Pass:
     decoder, and where keys and values are kept for going on."""
 
     stream: Stream
-    bias: Bias | None = None
+    bias: PassBias | None = None
     source: Source | None = None
     cache: Cache | None = None
 

@@ -107,9 +107,9 @@ class Slots:
         new_XE = kv_NCHE.transpose(0, 1).reshape(len(places_X), -1)
         slots.view(-1, slots.shape[-1]).index_copy_(0, places_X, new_XE)
 
-    def attend(self, layer: int, q_NGE: Tensor, window: int | None, scaled: bool, scores: Tensor | None) -> Tensor:
+    def attend(self, layer: int, q_NGE: Tensor, window: int | None, scale: float, scores: Tensor | None) -> Tensor:
         """Attention of one query a sequence to its slots, [N, G·E]. Of G heads of queries, G / H consecutive ones share
-        keys. scores: [N or 1, G, 1, W], added to the products.
+        keys. scale: of products. scores: [N or 1, G, 1, W], added to them.
 
         Two products, not scaled dot-product attention, which takes longer for few queries (CPU, 16 x 4 x 64, of 215
         slots: one query 1.0 to 1.2 times, four queries 2.5 times). Keys stand first: queries first take twice as long.
@@ -120,7 +120,6 @@ class Slots:
             self._parts[window] = self._made(window, all_heads // heads, q_NGE.dtype, scores)
         split = (-1, self.readers, heads, all_heads // heads, size)
         q_PHQE = q_NGE.view(split).transpose(1, 2).flatten(2, 3)
-        scale = size**-0.5 if scaled else 1.0
         mixed = [self._read(layer, q_PHQE[part.rows].flatten(0, 1), part, scale) for part in self._parts[window]]
         mixed_BQE = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
         apart = mixed_BQE.view(-1, heads, self.readers, all_heads // heads, size).transpose(1, 2)
@@ -283,12 +282,12 @@ class Step:
         """Keeps the keys and values of the new tokens."""
         self.cache.read.append(layer, kv_NCHE, self._places_X)
 
-    def attend(self, layer: int, q_NGE: Tensor, window: int | None, scaled: bool) -> Tensor:
+    def attend(self, layer: int, q_NGE: Tensor, window: int | None, scale: float) -> Tensor:
         """What the new tokens take from those that were read, themselves among them, [N, G·E]."""
-        return self.cache.read.attend(layer, q_NGE, window, scaled, self.scores)
+        return self.cache.read.attend(layer, q_NGE, window, scale, self.scores)
 
-    def attend_source(self, layer: int, q_NGE: Tensor, scaled: bool) -> Tensor:
+    def attend_source(self, layer: int, q_NGE: Tensor, scale: float) -> Tensor:
         """What they take from the encoder's rows, [N, G·E]. ValueError where the cache has none."""
         if self.cache.source is None:
             raise ValueError("this cache holds nothing of an encoder")
-        return self.cache.source.attend(layer, q_NGE, None, scaled, None)
+        return self.cache.source.attend(layer, q_NGE, None, scale, None)

@@ -77,11 +77,24 @@ class RelativeBuckets:
 
 
 @dataclass(frozen=True)
+class Disentangled:
+    """Vectors of distances that meet contents (He et al. 2021, sections 3.1 and A.5; version 2's buckets): a query's
+    content with the vector of how far it stands from the key, a key's with that of how far it stands from the query.
+
+    Each layer maps the vectors as it maps contents to queries and keys. num_buckets: to each side; half of them for
+    single distances, half spaced in logarithms up to `max_distance`. The body's norm is over the vectors.
+    """
+
+    num_buckets: int = 256
+    max_distance: int = 512
+
+
+@dataclass(frozen=True)
 class NoPosition:
     """The order of tokens is not told."""
 
 
-Position = Learned | Sinusoidal | Rotary | RelativeBuckets | NoPosition
+Position = Learned | Sinusoidal | Rotary | RelativeBuckets | Disentangled | NoPosition
 
 
 @dataclass(frozen=True)
@@ -272,10 +285,30 @@ class TransformerConfig:
             raise InputError(f"num_buckets is {buckets.num_buckets}: it must be a multiple of 4")
         if isinstance(buckets, RelativeBuckets) and buckets.max_distance <= buckets.num_buckets // 2:
             raise InputError(f"max_distance is {buckets.max_distance}: it must be above half of num_buckets")
+        if isinstance(buckets, Disentangled):
+            self._check_disentangled(buckets)
+
+    def _check_disentangled(self, position: Disentangled) -> None:
+        if position.num_buckets < 4 or position.num_buckets % 2:
+            raise InputError(f"num_buckets is {position.num_buckets}: it must be even, and at least 4")
+        if position.max_distance <= position.num_buckets // 2 + 1:
+            raise InputError(f"max_distance is {position.max_distance}: it must be above half of num_buckets by 2")
+        attention = self.attention
+        if attention.causal or attention.prefix or isinstance(self.decoder, Decoder):
+            raise InputError("disentangled positions are an encoder's: a text that is written has none")
+        if attention.qk_norm or self.num_key_value_heads != attention.num_heads or not attention.scaled:
+            raise InputError("disentangled positions know no norms of queries, no shared keys and no unscaled scores")
 
     @property
     def head_size(self) -> int:
         return self.attention.head_size or self.hidden_size // self.attention.num_heads
+
+    @property
+    def score_scale(self) -> float:
+        """What products of queries and keys are multiplied by: 1 over the root of head_size, of three times that where
+        positions meet contents in two products more (He et al. 2021, equation 4)."""
+        products = 3 if isinstance(self.position, Disentangled) else 1
+        return float((products * self.head_size) ** -0.5) if self.attention.scaled else 1.0
 
     @property
     def num_key_value_heads(self) -> int:

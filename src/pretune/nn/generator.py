@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from pretune.core.stream import Batch, Targets
 from pretune.nn.body import Body
+from pretune.nn.disentangled import DistanceVectors
+from pretune.nn.relative import RelativeScores
 
 EMBEDDINGS = ("token_embedding", "position", "segment_embedding", "embedding_norm")
-"""What is shared of a body."""
+"""What is shared of a body; positions where they are added to tokens, not what attention adds to its scores."""
 
 
 class Generator(nn.Module):
@@ -28,7 +30,7 @@ class Generator(nn.Module):
     @property
     def embeddings(self) -> list[nn.Parameter]:
         """The parameters that it shares."""
-        modules = [getattr(self.body, name) for name in EMBEDDINGS]
+        modules = [shared(self.body, name) for name in EMBEDDINGS]
         return [parameter for module in modules if module is not None for parameter in module.parameters()]
 
     def forward(self, batch: Batch, targets: Targets) -> Tensor:
@@ -44,12 +46,19 @@ def share_embeddings(body: Body, owner: Body) -> Body:
     Raises ValueError, and changes nothing, where their sizes differ.
     """
     for name in EMBEDDINGS:
-        own, other = (_shapes(getattr(each, name)) for each in (body, owner))
+        own, other = (_shapes(shared(each, name)) for each in (body, owner))
         if own != other:
             raise ValueError(f"{name} is {own or 'missing'} and not {other or 'missing'}")
     for name in EMBEDDINGS:
-        setattr(body, name, getattr(owner, name))
+        if (module := shared(owner, name)) is not None:
+            setattr(body, name, module)
     return body
+
+
+def shared(body: Body, name: str) -> nn.Module | None:
+    """One of the embeddings, or None where the body has none of that name to share."""
+    module: nn.Module | None = getattr(body, name)
+    return None if isinstance(module, RelativeScores | DistanceVectors) else module
 
 
 def _shapes(module: nn.Module | None) -> dict[str, list[int]]:

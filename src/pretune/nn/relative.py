@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pretune.core.stream import Stream
 from pretune.nn import config
-from pretune.nn.attention import Group
+from pretune.nn.attention import Group, SelfAttention
 from pretune.nn.cache import Step
 from pretune.nn.initial import Embedding
 from pretune.nn.layout import Layout, Side
@@ -58,6 +58,10 @@ class PassScores:
         self._scores = scores
         self._known: dict[tuple[int, int], tuple[Layout, Tensor]] = {}
 
+    def of_layer(self, attention: SelfAttention) -> "PassScores":
+        """The same for all layers."""
+        return self
+
     def __call__(self, group: Group) -> Tensor:
         key = (id(group.layout), group.index)
         if key not in self._known:  # the layout is kept, so that no other gets its id
@@ -65,12 +69,7 @@ class PassScores:
         return self._known[key][1]
 
     def _masked(self, group: Group) -> Tensor:
-        counted = _counts(group.queries) and _counts(group.keys)
-        sides = ((group.query_side, group.queries), (group.key_side, group.keys))
-        positions_NQ, positions_NK = (
-            _first(side, stream) if counted else side.pad(stream.positions_T) for side, stream in sides
-        )
-        scores = self._scores.forward(positions_NQ, positions_NK).to(group.q_NHQE.dtype)
+        scores = self._scores.forward(*positions_of(group)).to(group.q_NHQE.dtype)
         return scores if group.mask is None else scores + group.mask
 
 
@@ -90,6 +89,14 @@ def buckets(behind: Tensor, settings: config.RelativeBuckets, causal: bool) -> T
     growth = (distance.clamp(min=1).float() / exact).log() / math.log(settings.max_distance / exact)
     far = (exact + (growth * (number - exact)).long()).clamp(max=number - 1)
     return start + torch.where(distance < exact, distance, far)
+
+
+def positions_of(group: Group) -> tuple[Tensor, Tensor]:
+    """Of a group's queries and keys, [N, Q] and [N, K]; [1, Q] and [1, K] where all sequences count from one number."""
+    counted = _counts(group.queries) and _counts(group.keys)
+    sides = ((group.query_side, group.queries), (group.key_side, group.keys))
+    queries, keys = (_first(side, stream) if counted else side.pad(stream.positions_T) for side, stream in sides)
+    return queries, keys
 
 
 def _counts(stream: Stream) -> bool:

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from pretune.core.randomness import derive_seed
 from pretune.core.stream import Batch, Stream, left_to_right
 from pretune.nn import config as choices
-from pretune.nn.attention import Source
+from pretune.nn.attention import PassBias, Source
 from pretune.nn.bilstm import BiLSTM
 from pretune.nn.block import Block, Pass
 from pretune.nn.body import Body
 from pretune.nn.cache import Cache, Slots, Step
 from pretune.nn.config import TransformerConfig
+from pretune.nn.disentangled import DistanceVectors
 from pretune.nn.initial import Embedding, Linear, initialise
 from pretune.nn.layout import read_rows
 from pretune.nn.norms import make_norm
@@ -113,7 +114,7 @@ class Transformer(Body):
         stream = self._seen(stream)
         x_TD = self.embed(stream)
         kept = [x_TD]
-        bias = self.position.for_pass() if isinstance(self.position, RelativeScores) else None
+        bias = self._bias(stream)
         given = Pass(stream, bias, source, cache)
         blocks = self._blocks()
         for block in blocks[:-1]:
@@ -162,6 +163,12 @@ class Transformer(Body):
             x_ND = block.step(x_ND, step, layer)
         return x_ND if self.final_norm is None else self.final_norm(x_ND)
 
+    def _bias(self, stream: Stream) -> PassBias | None:
+        """What a pass adds to the scores of attention."""
+        if isinstance(self.position, RelativeScores):
+            return self.position.for_pass()
+        return self.position.for_pass(stream) if isinstance(self.position, DistanceVectors) else None
+
     def _blocks(self) -> list[Any]:
         """The block of each layer."""
         return [self.layers[self.config.block(layer)] for layer in range(self.config.num_layers)]
@@ -189,4 +196,6 @@ def _positions(config: TransformerConfig) -> nn.Module | None:
         return Sinusoidal(config.position, config.token_size)
     if isinstance(config.position, choices.RelativeBuckets):
         return RelativeScores(config.position, config.attention.num_heads, config.attention.causal)
+    if isinstance(config.position, choices.Disentangled):
+        return DistanceVectors(config.position, config)
     return None

@@ -9,6 +9,7 @@ bert_ltr_bilstm.py  BERT's ablation "+ BiLSTM": the same pre-training, a BiLSTM 
 roberta.py      RoBERTa (Liu et al. 2019)
 spanbert.py     SpanBERT: masked spans and their boundaries (Joshi et al. 2020)
 electra.py      ELECTRA: what a smaller generator replaced (Clark et al. 2020)
+deberta.py      DeBERTa: replaced tokens on its body (He et al. 2023), with ELECTRA's settings
 albert.py       ALBERT: shared layers, n-grams, the order of sentences (Lan et al. 2020)
 gpt.py          GPT, the first (Radford et al. 2018)
 gpt2.py         GPT-2 (Radford et al. 2019), with GPT-3's rates where its paper is silent

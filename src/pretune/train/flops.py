@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pretune.nn.body import Body
-from pretune.nn.config import TransformerConfig
+from pretune.nn.config import Disentangled, TransformerConfig
 from pretune.nn.generator import Generator
 from pretune.nn.kernels.linear import linear
 from pretune.nn.model import Model
@@ -35,11 +35,13 @@ def training_flops(
     embedding_size: int | None = None,
     query_size: int | None = None,
     key_size: int | None = None,
+    disentangled: bool = False,
 ) -> float:
     """FLOPs of forward and backward over `num_tokens` real tokens whose sequences' squared lengths sum to
     `squared_lengths`, with `num_predictions` rows through a language-model head of `vocab_size` (0: no such head).
     embedding_size: of token vectors that are mapped to hidden_size; None: no map.
     query_size, key_size: of the queries of all heads, and of the keys; None: hidden_size (d in 4 d^2 and 12 d L s^2).
+    disentangled: two products more for each pair of tokens, with the vector of their distance (twice 12 d L s^2).
 
     >>> training_flops(num_tokens=2, squared_lengths=4, num_predictions=1, hidden_size=2, intermediate_size=4,
     ...                num_layers=1, vocab_size=3)
@@ -48,7 +50,7 @@ def training_flops(
     products = 3 if gated else 2
     query_size, key_size = query_size or hidden_size, key_size or hidden_size
     layer = 2 * hidden_size * (query_size + key_size) + products * hidden_size * intermediate_size
-    attention = 12 * query_size * num_layers * squared_lengths * (0.5 if causal else 1.0)
+    attention = 12 * query_size * num_layers * squared_lengths * (0.5 if causal else 1.0) * (2 if disentangled else 1)
     token_size = embedding_size or hidden_size
     head = 6 * num_predictions * token_size * (hidden_size + vocab_size)
     mapped = 6 * num_tokens * hidden_size * (embedding_size or 0)
@@ -116,6 +118,7 @@ def _stack_flops(config: TransformerConfig, num_tokens: float, squared_lengths: 
         embedding_size=config.embedding_size,
         query_size=config.attention.num_heads * config.head_size,
         key_size=config.num_key_value_heads * config.head_size,
+        disentangled=isinstance(config.position, Disentangled),
     )
 
 
