@@ -112,7 +112,7 @@ def _train(run: Run, hooks: Sequence[Hook]) -> None:
     run.model.train()
     steps = run.feed.steps(run.step, run.progress_at)
     try:
-        with run.signals, in_training(run.device):
+        with run.signals, in_training(run.device) as heap:
             _after_step(run, hooks)
             while not run.stopped:
                 batches = next(steps)
@@ -120,6 +120,7 @@ def _train(run: Run, hooks: Sequence[Hook]) -> None:
                 if not run.stopped:
                     _take_step(run, batches)
                     run.hooks_due = len(hooks)
+                    heap.after_step()
                 _after_step(run, hooks)
     except Interrupted as how:
         save(run, hooks)
