@@ -23,6 +23,7 @@ _FACE = {
     "check": "pretune.verbs.check",
     "finetune": "pretune.verbs.finetune",
     "evaluate": "pretune.verbs.evaluate",
+    "perplexity": "pretune.verbs.perplexity",
     "suite": "pretune.verbs.suite",
     "compare": "pretune.verbs.compare",
     "plan": "pretune.verbs.plan",

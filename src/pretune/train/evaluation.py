@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pretune.core.hooks import Hook
 from pretune.train.run import Best, Run
 
+T = TypeVar("T")
 Score = Callable[[Any], Mapping[str, float]]
 
 
@@ -99,7 +100,7 @@ class Evaluate(Hook):
 
 
 @torch.no_grad()
-def scored(model: nn.Module, score: Score) -> Mapping[str, float]:
+def scored(model: nn.Module, score: Callable[[Any], T]) -> T:
     """`score(model)` in eval mode; each module's own mode is restored. (Not inference mode: caches may outlive it.)"""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -5,6 +5,8 @@ tokenizer.py    train_tokenizer
 corpus.py       build_corpus, verify_corpus
 pretrain.py     pretrain: corpus and recipe to a model
 pretraining_feed.py  its samples, step by step
+validation.py   its held-out samples and their losses
+perplexity.py   perplexity: what a language model loses on a corpus's held-out text
 generator.py    its generator of replaced tokens: from files, or fresh
 finetune.py     finetune: model and labelled files to a model for a task
 plan.py         plan: memory, time, disk, energy and price of a pre-training run, before it

@@ -5,24 +5,19 @@ call continues an interrupted run; of a finished one it gives the result without
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
 from pretune.adapt.adaptation import count_parameters
 from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.disk import OnDiskFull, OnFull, held_bytes
 from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
-from pretune.core.pack import cut_by_tokens, pack
 from pretune.core.problem import Problem
 from pretune.core.protocols import Objective
-from pretune.core.stream import Batch
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec, open_family
@@ -44,38 +39,7 @@ from pretune.verbs.doctor import after_the_run, as_json, before_the_run
 from pretune.verbs.generator import NOTE, with_generator
 from pretune.verbs.pretraining_feed import pretraining_feed
 from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The mean loss over fixed held-out samples with fixed masks: the same at every evaluation of every run."""
-
-    objective: Objective
-    source: PretrainingSource
-    max_samples: int
-    max_tokens: int
-    device: str
-
-    def __call__(self, model: nn.Module) -> Mapping[str, float]:
-        """{loss name: nats a prediction, "loss": their weighted sum}."""
-        sums: dict[str, float] = {}
-        counts: dict[str, float] = {}
-        weights: dict[str, float] = {}
-        for batch in self.batches():
-            for name, loss in self.objective.loss(model, batch).items():
-                sums[name] = sums.get(name, 0.0) + float(loss.sum)
-                counts[name] = counts.get(name, 0.0) + loss.count
-                weights[name] = loss.weight
-        means = {name: sums[name] / max(counts[name], 1e-12) for name in sums}
-        return means | {"loss": sum(weights[name] * mean for name, mean in means.items())}
-
-    def batches(self) -> Iterator[Batch]:
-        """The held-out samples, on the device."""
-        number = min(len(self.source), self.max_samples)
-        chosen = np.linspace(0, len(self.source) - 1, number).astype(int)
-        examples = [self.source.example(int(index), 0, 1.0) for index in chosen]
-        for numbers in cut_by_tokens([example.num_tokens for example in examples], self.max_tokens):
-            yield pack([examples[index] for index in numbers]).to(self.device)
+from pretune.verbs.validation import Validation
 
 
 @records.alone("pretrain")

@@ -125,6 +125,22 @@ class EvaluateSettings(Settings):
     """Settings of the task to change, for example task.metric=matthews."""
 
 
+class PerplexitySettings(Settings):
+    """Everything a perplexity can be told."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seeds the masks and the bootstrap."""
+    objective: dict[str, Any] = {}
+    """What is to be predicted, for example objective.masking_rate=0.15 or objective.name=token_stream+causal_lm; none:
+    mlm, prefix_lm or causal_lm, by what the model sees."""
+    max_length: Annotated[int, Field(ge=1)] = 128
+    """Longest sequence, special tokens included; less where the model takes less."""
+    samples: Annotated[int, Field(ge=1)] | None = 2000
+    """At most so many samples, spread over the split; none: all."""
+    max_tokens_per_batch: Annotated[int, Field(ge=1)] = 4096
+    """Samples are scored in batches of at most so many tokens."""
+
+
 class PairSettings(Settings):
     """Everything a suite of minimal pairs can be told; it trains nothing."""
 
@@ -191,6 +207,7 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "compare": CompareSettings,
     "evaluate": EvaluateSettings,
     "check": CheckSettings,
+    "perplexity": PerplexitySettings,
     "suite-blimp": PairSettings,
     "generate": Generation,
 }
