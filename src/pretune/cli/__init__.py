@@ -11,6 +11,7 @@ pretrain.py    pretune pretrain
 check.py       pretune check
 finetune.py    pretune finetune
 evaluate.py    pretune evaluate
+perplexity.py  pretune perplexity
 suite.py        pretune suite
 compare.py     pretune compare
 plan.py        pretune plan
