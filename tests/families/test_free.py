@@ -9,7 +9,7 @@ from tests.beside_transformers import VOCAB, examples, randomise
 from pretune.core.errors import InputError
 from pretune.core.pack import pack
 from pretune.families.family import HeadSpec, family_of, open_family
-from pretune.nn.config import FanIn, Learned, NoPosition, Normal, RelativeBuckets, Rotary, Sinusoidal
+from pretune.nn.config import Disentangled, FanIn, Learned, NoPosition, Normal, RelativeBuckets, Rotary, Sinusoidal
 from pretune.nn.model import Model
 
 SMALL = {"num_layers": 2, "hidden_size": 32, "attention.num_heads": 2, "feed_forward.intermediate_size": 64}
@@ -19,6 +19,7 @@ CHOICES = [
     {"position": "learned"},
     {"position": "sinusoidal"},
     {"position": "relative"},
+    {"position": "disentangled"},
     {"position": "none"},
     {"position": {"type": "rotary", "base": 500.0, "scaling": {"factor": 4.0, "low_frequency": 1.0}}},
     {"position": {"type": "learned", "max_positions": 50}},
@@ -67,7 +68,7 @@ def test_every_choice_is_kept_and_computes_the_same(changes):
         assert torch.equal(value, found[kind]) and value.isfinite().all()
 
 
-@pytest.mark.parametrize("changes", CHOICES[1:18], ids=lambda changes: json.dumps(changes)[1:-1])
+@pytest.mark.parametrize("changes", CHOICES[1:19], ids=lambda changes: json.dumps(changes)[1:-1])
 def test_every_choice_changes_what_is_computed(changes):
     """Where a weight's shape stays, it is the same weight."""
     model, plain = small(**changes)[1], small()[1]
@@ -97,6 +98,7 @@ def test_modern_is_one_point_of_it():
         ("sinusoidal", Sinusoidal(1024)),
         ("rotary", Rotary()),
         ("relative", RelativeBuckets()),
+        ("disentangled", Disentangled()),
         ("none", NoPosition()),
     ],
 )
@@ -118,6 +120,8 @@ def test_starts_have_names():
         ({"position": {"type": "learned", "max_positions": 0}}, "max_positions is 0"),
         ({"position": {"type": "learned", "max_positions": 1 << 40}}, "max_positions is 1099511627776"),
         ({"position": {"type": "rotary", "base": "far"}}, "model.position: base"),
+        ({"position": {"type": "rotary", "base": 0.0}}, "base of wavelengths"),
+        ({"position": {"type": "learned", "first": -1}}, "begin at row -1"),
         ({"position": {"type": ["rotary"]}}, "expected a type"),
         ({"position": {"type": "rotary", "scaling": {"faktor": 2.0}}}, "scaling.faktor"),
         ({"placement": "middle"}, "unknown placement 'middle'"),

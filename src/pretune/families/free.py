@@ -1,11 +1,11 @@
 """Free: a body of any typed choice, in files of our own; for asking which choices of the block carry over.
 
 A fresh one is `modern`'s body, with its sizes, its template and its prediction head (whose norm is of the body's kind);
-then every choice of `TransformerConfig` may change: model.position=learned (sinusoidal, rotary, relative, none; with
-numbers "model.position={type: learned, max_positions: 128}"), model.norm.kind=rms, model.placement=post (its layers end
-with a norm, so give model.final_norm=false too), model.feed_forward.gated=false (which has as many parameters at one
-and a half times the width), model.attention.qk_norm=true, and so on. Narang et al. (2021) ask of T5 which such changes
-transfer; `pretune compare RECIPE --body free-tiny --vary KEY=V1,V2` asks it of any objective.
+then every choice of `TransformerConfig` may change: model.position=learned (sinusoidal, rotary, relative, disentangled,
+none; with numbers "model.position={type: learned, max_positions: 128}"), model.norm.kind=rms, model.placement=post (its
+layers end with a norm: model.final_norm=false too), model.attention.qk_norm=true, model.feed_forward.gated=false
+(it has as many parameters at one and a half times the width), and so on. Narang et al. (2021) ask of T5 which such
+changes transfer; `pretune compare RECIPE --body free-tiny --vary KEY=V1,V2` asks it of any objective.
 
 transformers has no class for such a body: what is to be opened there has a family of its own. config.json holds our
 dotted names, the weights our own. Not here: a decoder beside the encoder; an output without a transform or a tie.
@@ -23,6 +23,7 @@ from pretune.families.modern import Modern, modern
 from pretune.families.settings import LARGEST, Key, flat, key, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.config import (
+    Disentangled,
     FanIn,
     Init,
     Learned,
@@ -43,6 +44,7 @@ TYPES: Mapping[str, Mapping[str, type[Position] | type[Init]]] = {
         "sinusoidal": Sinusoidal,
         "rotary": Rotary,
         "relative": RelativeBuckets,
+        "disentangled": Disentangled,
         "none": NoPosition,
     },
     "init": {"fan-in": FanIn, "normal": Normal},
@@ -100,9 +102,11 @@ class Free(Modern):
                 *same("body.segment_embedding.weight", "segment_embedding.weight"),
                 *same("body.position.embedding.weight", "position.embedding.weight"),
                 *same("body.position.scores.weight", "position.scores.weight"),
+                *same("body.position.vectors.weight", "position.vectors.weight"),
                 *(
                     rule
                     for name in (
+                        "position.norm",
                         "embedding_norm",
                         "embedding_map",
                         "final_norm",

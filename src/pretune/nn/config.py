@@ -277,6 +277,11 @@ class TransformerConfig:
             raise InputError(f"num_heads {heads} is not a multiple of num_key_value_heads {kv}")
         if isinstance(self.position, Rotary) and self.head_size % 2:
             raise InputError(f"rotary positions need an even head size, not {self.head_size}")
+        if isinstance(self.position, Learned) and self.position.first < 0:
+            raise InputError(f"positions begin at row {self.position.first}: it must be at least 0")
+        bases = [getattr(self.position, name, None) for name in ("base", "local_base")]
+        if any(base is not None and not 0 < base < float("inf") for base in bases):
+            raise InputError(f"{self.position}: the base of wavelengths must be a number above 0")
         scaling = self.position.scaling if isinstance(self.position, Rotary) else None
         if scaling is not None and not (scaling.factor >= 1 and 0 < scaling.low_frequency < scaling.high_frequency):
             raise InputError(f"{scaling}: factor must be at least 1, and 0 < low_frequency < high_frequency")
