@@ -308,7 +308,8 @@ def test_a_killed_worker_costs_nothing(world, straight, tmp_path):
     """torchrun restarts the job, which goes on from its last checkpoint to what one process has without a kill."""
     errors = killed_and_recovered(world, tmp_path / "run", "fsdp", 9)
     assert_same_run(tmp_path / "run", straight)
-    assert errors.count("pre-training: 100%") == 1  # one process shows progress
+    again = errors.rpartition("continuing at step")[2]  # the first job may have been at its end when it was killed
+    assert again.count("pre-training: 100%") == 1  # one process shows progress
     figures = json.loads((tmp_path / "run/metrics.json").read_text())
     assert figures["tokens"] == json.loads((straight / "metrics.json").read_text())["tokens"]
 

@@ -26,6 +26,7 @@ def test_face():
         "check",
         "finetune",
         "evaluate",
+        "perplexity",
         "suite",
         "compare",
         "plan",
