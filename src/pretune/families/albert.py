@@ -19,7 +19,7 @@ from torch import nn
 from pretune.core.errors import InputError
 from pretune.families.bert import Bert, bert, tokens
 from pretune.families.family import HeadSpec, Kind
-from pretune.families.layout import Layout, Part
+from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import key, rate
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
@@ -106,13 +106,8 @@ class Albert(Bert):
             **{kind: Bert.layout.heads[kind] for kind in ("sequence", "token", "choice", "answer")},
         },
         architectures={
-            "Model": (),
+            **ENCODER_CLASSES,
             "ForPreTraining": ("lm", "sentence_order"),
-            "ForMaskedLM": ("lm",),
-            "ForSequenceClassification": ("sequence",),
-            "ForTokenClassification": ("token",),
-            "ForMultipleChoice": ("choice",),
-            "ForQuestionAnswering": ("answer",),
         },
     )
     refused = {

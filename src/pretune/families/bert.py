@@ -15,7 +15,7 @@ from pretune.core.assemble import Template
 from pretune.core.randomness import derive_seed
 from pretune.families.encoder import Encoder
 from pretune.families.family import PRETRAINING, HeadSpec, Kind
-from pretune.families.layout import Layout, Part
+from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import Key, key, rate, read, write
 from pretune.families.weights import Rule, module, same
 from pretune.nn.body import Body
@@ -132,15 +132,10 @@ class Bert(Encoder):
             "answer": (Part(tuple(module("answer.classifier", "qa_outputs")), output=True),),
         },
         architectures={
-            "Model": (),
+            **ENCODER_CLASSES,
             "ForPreTraining": ("lm", "next_sentence"),
-            "ForMaskedLM": ("lm",),
             "LMHeadModel": ("lm",),
             "ForNextSentencePrediction": ("next_sentence",),
-            "ForSequenceClassification": ("sequence",),
-            "ForTokenClassification": ("token",),
-            "ForMultipleChoice": ("choice",),
-            "ForQuestionAnswering": ("answer",),
         },
     )
     refused = {

@@ -23,7 +23,7 @@ from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.families.bert import Bert, bert, tokens
 from pretune.families.family import HeadSpec, Kind, Loaded
-from pretune.families.layout import Layout, Part
+from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import key, rate, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
@@ -118,14 +118,7 @@ class Deberta(Bert):
             "choice": _pooled("choice"),
             "answer": (Part(tuple(module("answer.classifier", "qa_outputs")), output=True),),
         },
-        architectures={
-            "Model": (),
-            "ForMaskedLM": ("lm",),
-            "ForSequenceClassification": ("sequence",),
-            "ForTokenClassification": ("token",),
-            "ForMultipleChoice": ("choice",),
-            "ForQuestionAnswering": ("answer",),
-        },
+        architectures=ENCODER_CLASSES,
     )
     refused = {
         "conv_kernel_size": (0, None),

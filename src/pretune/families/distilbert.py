@@ -16,7 +16,7 @@ from pretune.core.assemble import Template
 from pretune.families.bert import bert
 from pretune.families.encoder import Encoder
 from pretune.families.family import HeadSpec, Kind
-from pretune.families.layout import Layout, Part
+from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import key, rate, read, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
@@ -95,14 +95,7 @@ class Distilbert(Encoder):
             "choice": _text_head("choice"),
             "answer": (Part(tuple(module("answer.classifier", "qa_outputs")), output=True),),
         },
-        architectures={
-            "Model": (),
-            "ForMaskedLM": ("lm",),
-            "ForSequenceClassification": ("sequence",),
-            "ForTokenClassification": ("token",),
-            "ForMultipleChoice": ("choice",),
-            "ForQuestionAnswering": ("answer",),
-        },
+        architectures=ENCODER_CLASSES,
     )
     refused = {
         "is_decoder": (False,),

@@ -19,7 +19,7 @@ from torch import nn
 
 from pretune.families.bert import BODY, Bert, bert, tokens
 from pretune.families.family import HeadSpec, Kind
-from pretune.families.layout import Layout, Part
+from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import key, rate, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
@@ -115,14 +115,9 @@ class Electra(Bert):
             "answer": (Part(tuple(module("answer.classifier", "qa_outputs")), output=True),),
         },
         architectures={
-            "Model": (),
+            **ENCODER_CLASSES,
             "ForPreTraining": ("replaced_token",),
-            "ForMaskedLM": ("lm",),
             "ForCausalLM": ("lm",),
-            "ForSequenceClassification": ("sequence",),
-            "ForTokenClassification": ("token",),
-            "ForMultipleChoice": ("choice",),
-            "ForQuestionAnswering": ("answer",),
         },
     )
     refused = {

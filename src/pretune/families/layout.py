@@ -21,6 +21,15 @@ GENERIC_HEADS = ("classifier.",)
 """Where transformers' classes keep heads of many kinds, some of which we do not read."""
 RENAMED = ((".gamma", ".weight"), (".beta", ".bias"))
 """Norms as TensorFlow, and so the oldest converted files, name them."""
+ENCODER_CLASSES: Mapping[str, tuple[Kind, ...]] = {
+    "Model": (),
+    "ForMaskedLM": ("lm",),
+    "ForSequenceClassification": ("sequence",),
+    "ForTokenClassification": ("token",),
+    "ForMultipleChoice": ("choice",),
+    "ForQuestionAnswering": ("answer",),
+}
+"""The classes that transformers has of encoder families: the ends of their names, and the kinds of their heads."""
 IGNORED = (".position_ids", ".token_type_ids", ".inv_freq", ".attn.bias", ".attn.masked_bias")
 """Buffers that old files hold: counters, tables and masks (GPT's attn.bias) that follow from the config."""
 

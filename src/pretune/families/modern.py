@@ -20,7 +20,7 @@ from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.families.encoder import Encoder
 from pretune.families.family import HeadSpec, Kind
-from pretune.families.layout import Layout, Part
+from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import LARGEST, Key, key, rate, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
@@ -126,14 +126,7 @@ class Modern(Encoder):
             "choice": (_transform("choice"), Part(tuple(module("choice.classifier", "classifier")), output=True)),
             "answer": (_transform("answer"), Part(tuple(module("answer.classifier", "classifier")), output=True)),
         },
-        architectures={
-            "Model": (),
-            "ForMaskedLM": ("lm",),
-            "ForSequenceClassification": ("sequence",),
-            "ForTokenClassification": ("token",),
-            "ForMultipleChoice": ("choice",),
-            "ForQuestionAnswering": ("answer",),
-        },
+        architectures=ENCODER_CLASSES,
         poolings=("row", "mean"),
     )
     refused: Mapping[str, tuple[Any, ...]] = {

@@ -20,7 +20,7 @@ from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.families.bert import BODY, POOLER, Bert, tokens
 from pretune.families.family import HeadSpec, Kind, Loaded
-from pretune.families.layout import Layout, Part
+from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import LARGEST, key, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
@@ -85,13 +85,8 @@ class Roberta(Bert):
             "answer": (Part(tuple(module("answer.classifier", "qa_outputs")), output=True),),
         },
         architectures={
-            "Model": (),
-            "ForMaskedLM": ("lm",),
+            **ENCODER_CLASSES,
             "ForCausalLM": ("lm",),
-            "ForSequenceClassification": ("sequence",),
-            "ForTokenClassification": ("token",),
-            "ForMultipleChoice": ("choice",),
-            "ForQuestionAnswering": ("answer",),
         },
     )
     kept = {"model_type": "roberta", "bos_token_id": None, "eos_token_id": None, "classifier_dropout": None}
