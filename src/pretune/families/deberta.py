@@ -7,7 +7,7 @@ decoder (absolute positions before the output), and gradient-disentangled embedd
 [CLS] beside each token, and is left out when a file is read, as transformers does.
 
 The head of the masked language model is written as transformers' `legacy: false` has it; files with either are read.
-Published directories hold a SentencePiece model alone: `tokenizers` must write tokenizer.json first.
+Published directories hold a SentencePiece model alone: transformers must write a tokenizer.json from it first.
 
 Not here, and refused: version 1 (maps of their own, no buckets), the convolution after the first layer (version 2's
 xlarge and xxlarge), absolute positions.
