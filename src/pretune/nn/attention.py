@@ -19,6 +19,7 @@ from pretune.nn.cache import Slots, Step
 from pretune.nn.config import Rotary as RotaryChoice
 from pretune.nn.config import TransformerConfig
 from pretune.nn.initial import Linear
+from pretune.nn.kernels.dropout import has_own_bits, mixed_and_dropped
 from pretune.nn.kernels.linear import linear
 from pretune.nn.layout import Layout, Side, layout_of
 from pretune.nn.masks import is_causal, masks_of, narrowed
@@ -120,10 +121,8 @@ def attend_maps(
     for index, ((q, k, v), mask) in enumerate(zip(groups, masks, strict=True)):
         if bias is not None:
             mask = bias(Group(q, k, queries, keys, layout, index, mask)).to(q.dtype)
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale
-        )
-        outputs.append(mixed)
+        mix = mixed_and_dropped if dropout and has_own_bits(q) else F.scaled_dot_product_attention
+        outputs.append(mix(q, k, v, mask, dropout, causal, scale=scale))
     return collect(outputs, layout.queries, queries.num_tokens)
 
 

@@ -6,7 +6,6 @@ Post-norm (Vaswani et al. 2017): x = norm(x + part(x)). Pre-norm (Xiong et al. 2
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretune.core.stream import Stream
@@ -14,6 +13,7 @@ from pretune.nn.attention import CrossAttention, PassBias, SelfAttention, Source
 from pretune.nn.cache import Cache, Step
 from pretune.nn.config import TransformerConfig
 from pretune.nn.feed_forward import FeedForward
+from pretune.nn.kernels.dropout import add_dropped
 from pretune.nn.norms import make_norm
 from pretune.nn.rows import take
 
@@ -78,5 +78,5 @@ class Block(nn.Module):
 
     def _after(self, norm: nn.Module | None, x: Tensor, added: Tensor) -> Tensor:
         """The residual with what a part gave."""
-        x = x + (F.dropout(added, self.dropout) if self.dropout and self.training else added)
+        x = add_dropped(x, added, self.dropout) if self.dropout and self.training else x + added
         return x if self.is_pre or norm is None else norm(x)

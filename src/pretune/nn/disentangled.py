@@ -13,13 +13,13 @@ Dimensions: B distances that occur, N sequences of a group, H heads, Q padded qu
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretune.core.stream import Stream
 from pretune.nn import config
 from pretune.nn.attention import Group, SelfAttention
 from pretune.nn.initial import Embedding
+from pretune.nn.kernels.dropout import dropout
 from pretune.nn.kernels.linear import linear
 from pretune.nn.norms import make_norm
 from pretune.nn.relative import positions_of
@@ -55,7 +55,7 @@ class PassDistances:
     def of_layer(self, attention: SelfAttention) -> "LayerDistances":
         vectors, table_BD = self._vectors, self._table_BD
         if vectors.training and vectors.dropout:
-            table_BD = F.dropout(table_BD, vectors.dropout)
+            table_BD = dropout(table_BD, vectors.dropout)
         weights, biases = attention.split()
         size = attention.num_heads * attention.head_size
         shape = (-1, attention.num_heads, attention.head_size)

@@ -1,10 +1,10 @@
 """The feed-forward part of a block: two linear maps, or the gated form of Shazeer (2020, "GLU variants")."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretune.nn import config
 from pretune.nn.initial import Linear
+from pretune.nn.kernels.dropout import dropout
 from pretune.nn.kernels.linear import ACTIVATIONS
 
 
@@ -30,4 +30,4 @@ class FeedForward(nn.Module):
         return self.output(self._drop(inner_TF))  # type: ignore[no-any-return]
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout) if self.dropout and self.training else x
+        return dropout(x, self.dropout) if self.dropout and self.training else x

@@ -12,6 +12,7 @@ from pretune.core.stream import Targets
 from pretune.nn.body import Body
 from pretune.nn.config import HeadTransform, Init, LMHead, Norm
 from pretune.nn.initial import Embedding, Linear, initialise
+from pretune.nn.kernels.dropout import dropout
 from pretune.nn.norms import make_norm
 from pretune.nn.pooling import AttentionPooling, Pooling, group_max, group_mean, last_max_mean, texts_of
 
@@ -141,7 +142,7 @@ class ClassificationHead(nn.Module):
         return self.classifier(self._drop(x_MD))  # type: ignore[no-any-return]
 
     def _drop(self, x_MD: Tensor) -> Tensor:
-        return F.dropout(x_MD, self.dropout) if self.dropout and self.training else x_MD
+        return dropout(x_MD, self.dropout) if self.dropout and self.training else x_MD
 
 
 def one_row(hidden_MKD: Tensor) -> Tensor:

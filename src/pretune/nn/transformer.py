@@ -25,6 +25,7 @@ from pretune.nn.cache import Cache, Slots, Step
 from pretune.nn.config import TransformerConfig
 from pretune.nn.disentangled import DistanceVectors
 from pretune.nn.initial import Embedding, Linear, initialise
+from pretune.nn.kernels.dropout import dropout
 from pretune.nn.layout import read_rows
 from pretune.nn.norms import make_norm
 from pretune.nn.positions import Learned, Sinusoidal, check_width
@@ -84,7 +85,7 @@ class Transformer(Body):
         if self.embedding_norm is not None:
             x_TD = self.embedding_norm(x_TD)
         rate = self.config.embedding_dropout
-        x_TD = F.dropout(x_TD, rate) if rate and self.training else x_TD
+        x_TD = dropout(x_TD, rate) if rate and self.training else x_TD
         return x_TD if self.embedding_map is None else self.embedding_map(x_TD)
 
     def forward(self, batch: Batch, rows: Tensor | None = None, layers: Literal["all"] | None = None) -> Any:
