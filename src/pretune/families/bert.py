@@ -1,12 +1,13 @@
 """BERT: post-norm, learned positions, two segments (Devlin et al. 2019; the small sizes: Turc et al. 2019).
 
 Where the paper is silent we follow Google's code (google-research/bert, modeling.py): layer norms with 1e-12, weights
-from a normal distribution with deviation 0.02 cut at two deviations (transformers does not cut). Gelu is the one by
-erf, as in the first release and in transformers; Google's code has since taken its tanh form. Cased or uncased is the
-tokenizer's matter: its files record `do_lower_case`.
+from a normal distribution with deviation 0.02 cut at two deviations (transformers does not cut; heads of tasks: see
+`start_of`). Gelu is the one by erf, as in the first release and in transformers; Google's code has since taken its tanh
+form. Cased or uncased is the tokenizer's matter: its files record `do_lower_case`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from pretune.nn.config import (
     Attention,
     FeedForward,
     HeadTransform,
+    Init,
     Learned,
     LMHead,
     Norm,
@@ -79,6 +81,13 @@ LM = [
 def tokens(*copies: str) -> list[Rule]:
     """The token embedding; copies: as a file may repeat it as a language model's output."""
     return same("body.token_embedding.weight", "embeddings.word_embeddings.weight", *copies)
+
+
+def start_of(kind: Kind, init: Init) -> Init:
+    """How a fresh head's maps are drawn: those of tasks as transformers draws them, not cut. Cut at two deviations, as
+    in Google's code, a normal distribution is 12 % narrower, and a short fine-tuning gets less far from a smaller head
+    (benchmarks/LOG.md, "how a head begins")."""
+    return init if kind in PRETRAINING or not isinstance(init, Normal) else replace(init, cutoff=None)
 
 
 class Bert(Encoder):
@@ -205,7 +214,7 @@ class Bert(Encoder):
         head = ClassificationHead(
             config.hidden_size,
             num_labels,
-            config.init,
+            start_of(kind, config.init),
             transform=POOLER if pools else None,
             pooling=pooling or "row",
             dropout=0.0 if kind in (*PRETRAINING, "answer") else rate,

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from pretune.families.bert import BODY, Bert, bert, tokens
+from pretune.families.bert import BODY, Bert, bert, start_of, tokens
 from pretune.families.family import HeadSpec, Kind
 from pretune.families.layout import ENCODER_CLASSES, Layout, Part
 from pretune.families.settings import key, rate, read, size, write
@@ -147,7 +147,7 @@ class Electra(Bert):
         return ClassificationHead(
             config.hidden_size,
             num_labels,
-            config.init,
+            start_of(kind, config.init),
             transform=DENSE,
             pooling=pooling or "row",
             dropout=default if dropout is None or kind not in defaults else dropout,

@@ -36,6 +36,7 @@ from pretune.nn.config import (
     TransformerConfig,
 )
 from pretune.nn.heads import ClassificationHead, MaskedLMHead
+from pretune.nn.initial import initialise
 from pretune.nn.pooling import Pooling
 
 KEYS = (
@@ -184,7 +185,7 @@ class Modern(Encoder):
         config: TransformerConfig = body.config
         if kind == "lm":
             return MaskedLMHead(body, config.output, config.init, seed)
-        return ClassificationHead(
+        head = ClassificationHead(
             config.hidden_size,
             num_labels,
             config.init,
@@ -193,6 +194,12 @@ class Modern(Encoder):
             dropout=dropout or 0.0,
             seed=seed,
         )
+        if isinstance(config.init, Normal):  # a body of transformers: by the rule of its class
+            deep = config.init.std * (2 * config.num_layers) ** -0.5
+            for part, std in ((head.transform, deep), (head.classifier, config.hidden_size**-0.5)):
+                if part is not None:
+                    initialise(part, replace(config.init, std=std), seed)
+        return head
 
     def head_settings(self, hf: Mapping[str, Any], kind: Kind) -> tuple[Pooling, float | None]:
         named = hf.get("classifier_pooling", "cls")
