@@ -7,7 +7,8 @@ lower code points), byte has 256 bytes and nothing to learn.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer as Backend
@@ -143,12 +144,18 @@ def _byte(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport
 
 def _byte_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
     """The library's own limit of the alphabet leaves to chance which of the characters at the limit stay, and joins
-    what stands around those that go: here they go first, with their words."""
+    what stands around those that go: here they go first, and their words are cut there, as [UNK] cuts them later."""
     backend = request.backend(models.BPE(unk_token="[UNK]"))
     found = count_words(texts, backend, request.progress)
     words, counts = found.words, character_counts(found.words)
     kept = frozenset(most_used(counts, request.max_alphabet, request.num_pieces))
-    known = {word: count for word, count in words.items() if kept.issuperset(word)}
+    known: Counter[str] = Counter()
+    words_left_out = 0
+    for word, count in words.items():
+        parts = _parts_of(word, kept)
+        for part in parts:
+            known[part] += count
+        words_left_out += 0 if any(part != "▁" for part in parts) else count
     learner = Backend(models.BPE(unk_token="[UNK]"))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     learner.train_from_iterator(_repeated(known), _byte_pair_trainer(request, []))
@@ -157,9 +164,18 @@ def _byte_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, Tokenizer
         _blank(request),
         characters=len(kept),
         characters_left_out=sum(count for character, count in counts.items() if character not in kept),
-        words_left_out=sum(words.values()) - sum(known.values()),
+        words_left_out=words_left_out,
         min_pair_count=request.min_pair_count or 2,
     )
+
+
+def _parts_of(word: str, kept: frozenset[str]) -> list[str]:
+    """What stands between the characters of a word that are not kept.
+
+    >>> _parts_of("abcbd", frozenset("abd"))
+    ['ab', 'bd']
+    """
+    return [word] if kept.issuperset(word) else "".join(c if c in kept else " " for c in word).split()
 
 
 def _byte_level_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
@@ -178,7 +194,7 @@ def _byte_pair_trainer(request: Request, first: list[str]) -> trainers.BpeTraine
     )
 
 
-def _repeated(words: dict[str, int]) -> Iterator[str]:
+def _repeated(words: Mapping[str, int]) -> Iterator[str]:
     """Each word as often as it occurs, in texts of at most `_WORDS_A_TEXT` words."""
     for word, count in words.items():
         for start in range(0, count, _WORDS_A_TEXT):
