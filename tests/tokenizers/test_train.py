@@ -140,6 +140,18 @@ def test_minimum_word_count(prose):
     assert report.words_left_out >= 1
 
 
+@pytest.mark.parametrize("sentinels", [0, 100])
+def test_unigram_names_the_smallest_size(sentinels):
+    """Five special tokens, eight letters and ▁, and one piece more: the library stops at no fewer."""
+    settings = {"algorithm": "unigram", "heldout_fraction": 0, "sentinels": sentinels}
+    for size in range(6, 15):
+        with pytest.raises(InputError, match=rf"ask for at least {15 + sentinels}$"):
+            train_tokenizer(["abcdefgh ab abc ab"], vocab_size=size + sentinels, **settings)
+    assert (
+        train_tokenizer(["abcdefgh ab abc ab"], vocab_size=15 + sentinels, **settings)[1].vocab_size == 15 + sentinels
+    )
+
+
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "byte"])
 def test_progress_is_told(prose, kind):
     seen = []

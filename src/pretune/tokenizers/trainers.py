@@ -27,7 +27,15 @@ from pretune.tokenizers.pipelines import (
 )
 from pretune.tokenizers.report import TokenizerReport
 from pretune.tokenizers.source import HoldingOut
-from pretune.tokenizers.word_counts import Progress, character_counts, count_characters, count_words, counted, most_used
+from pretune.tokenizers.word_counts import (
+    Progress,
+    character_counts,
+    count_characters,
+    count_words,
+    counted,
+    most_used,
+    normalized,
+)
 from pretune.tokenizers.wordpiece import alphabet, learn
 
 _WORDS_A_TEXT = 10_000
@@ -86,7 +94,8 @@ class Request:
         if self.vocab_size is not None and size > self.vocab_size:
             raise InputError(
                 f"vocab_size is {self.vocab_size}, but special tokens and alphabet alone take more ({size} in all): "
-                f"ask for at least {size} or give a smaller max_alphabet"
+                f"ask for at least {size}"
+                + (" or give a smaller max_alphabet" if self.algorithm in ("wordpiece", "bpe", "char") else "")
             )
 
 
@@ -209,9 +218,30 @@ def _unigram(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerRep
         unk_token="[UNK]",
         show_progress=False,
     )
-    backend.train_from_iterator(counted(texts, request.progress), trainer)
+    seen: set[str] = set()
+    try:
+        backend.train_from_iterator(_noted(counted(texts, request.progress), seen), trainer)
+    except Exception as error:
+        if "not large enough" in str(error):
+            request.check_reached(_smallest(request, backend, seen))
+        raise
+    if backend.get_vocab_size() > request.size:
+        request.check_reached(_smallest(request, backend, seen))
     backend.model = models.Unigram(_settled(backend), unk_id=special_ids()["[UNK]"])
     return with_special_tokens(backend), _blank(request)
+
+
+def _noted(texts: Iterator[str], seen: set[str]) -> Iterator[str]:
+    """The texts; `seen` gets their characters."""
+    for text in texts:
+        seen.update(text)
+        yield text
+
+
+def _smallest(request: Request, backend: Backend, seen: set[str]) -> int:
+    """The size that has room for the characters and one piece more: with none the library gives more than asked for."""
+    words = backend.pre_tokenizer.pre_tokenize_str(normalized(" ".join(seen), backend))
+    return request.num_special + len(set("".join(word for word, _ in words))) + 1
 
 
 def _settled(backend: Backend) -> list[tuple[str, float]]:
