@@ -155,6 +155,8 @@ def test_refusals(world, tmp_path, assignment, told):
         ("bart-tiny", "next_sentence+text_infilling", "hides tokens of the one text"),
         ("modern-tiny", "text_infilling", "needs a decoder beside an encoder"),
         ("gpt2-tiny", "prefix_lm", "reads everything from left to right"),
+        ("gpt2-tiny", "span_boundary", "text of this model has none there: choose span_mask"),
+        ("llama-tiny", "span_boundary", "text of this model has none there: choose span_mask"),
         ("t5-tiny", "span_corruption+token_deletion", "write the whole text again go together"),
         ("t5-tiny", "span_corruption", "tokenizer has 0: train one with --sentinels"),
     ],
