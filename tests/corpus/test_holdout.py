@@ -77,6 +77,18 @@ def test_documents_of_two_sentences_do_not_lose_half_of_the_text(num_documents: 
     )
 
 
+def test_ends_of_equal_documents_are_held_out_together() -> None:
+    starts = np.array([0, 50, 100, 150, 200, 700])
+
+    def sentences_in(start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return starts[(starts >= start) & (starts < end)]
+
+    held = hold_out(np.array([100, 200, 1200]), np.array([7, 7, 9], np.uint64), 0.01, sentences_in)
+    assert held.rule == "tails"
+    assert held.valid.tolist() == [[50, 100], [150, 200]]
+    assert held.train.tolist() == [[0, 50], [100, 150], [200, 1200]]
+
+
 def test_without_sentences_the_shortest_document_is_held_out() -> None:
     held = hold_out(np.array([100, 130, 230]), np.array([3, 2, 1], np.uint64), 0.01, no_sentences)
     assert held.rule == "documents" and held.valid.tolist() == [[100, 130]]

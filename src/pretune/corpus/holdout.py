@@ -50,7 +50,7 @@ def hold_out(
     chosen_D[order] = np.repeat(_fill(sizes, wanted), np.diff(firsts, append=len(order)))
     if wanted / 2 <= _held(ranges[chosen_D]) and not chosen_D.all():
         return Holdout(ranges[~chosen_D], ranges[chosen_D], "documents")
-    cut_D = _tails(ranges, order, fraction, wanted, sentences_in)
+    cut_D = _tails(ranges, order, firsts, fraction, wanted, sentences_in)
     tails = np.stack([cut_D, ranges[:, 1]], axis=1)
     shortest = int(sizes.argmin())
     has_tails = bool((cut_D < ranges[:, 1]).any())
@@ -82,20 +82,22 @@ def _fill(sizes: NDArray[np.int64], wanted: float) -> NDArray[np.bool_]:
 def _tails(
     ranges: Ranges,
     order: NDArray[np.int64],
+    firsts: NDArray[np.int64],
     fraction: float,
     wanted: float,
     sentences_in: Callable[[int, int], NDArray[np.int64]],
 ) -> NDArray[np.int64]:
     """[D] where the end that is held out of each document begins; the document's end where nothing is."""
     cut_D = np.array([_cut(start, end, fraction, sentences_in) for start, end in ranges.tolist()])
-    sizes = (ranges[:, 1] - cut_D)[order]
+    sizes = np.add.reduceat((ranges[:, 1] - cut_D)[order], firsts)  # of equal documents together
     if sizes.sum() <= 1.5 * wanted:
         return cut_D
     taken = _fill(sizes, wanted)
     if sizes[taken].sum() < wanted / 2:
         taken[:] = False
         taken[np.where(sizes > 0, sizes, sizes.max()).argmin()] = True
-    cut_D[order[~taken]] = ranges[order[~taken], 1]
+    whole_D = order[np.repeat(~taken, np.diff(firsts, append=len(order)))]
+    cut_D[whole_D] = ranges[whole_D, 1]
     return cut_D
 
 
