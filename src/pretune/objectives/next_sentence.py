@@ -83,8 +83,8 @@ def _elsewhere(corpus: TokenStore, found: Units, pair: Pair, room: int, uniforms
     """A span of another document that makes up a pair's target with its first span.
 
     From a sentence's start where the pair was cut at one, else from a word inside one: else the cut would tell. Where
-    the pair is a piece of a document without sentence breaks, and fills the room, as many tokens as its second span
-    has: else the length would tell.
+    the pair is a piece of a sentence longer than the room, as many tokens as its second span has: else the length would
+    tell.
     """
     which_u, unit_u, word_u = uniforms
     (start, border), num_next = pair.first, pair.second[1] - pair.second[0]
@@ -99,15 +99,9 @@ def _elsewhere(corpus: TokenStore, found: Units, pair: Pair, room: int, uniforms
     if pair.whole:
         return begin, end
     begin = word_inside(corpus, (begin, int(found.starts[unit + 1])), word_u)
-    if border - start + num_next < room or _has_breaks(corpus, own):
+    if border - start + num_next < room:
         return begin, end
     return begin, min(begin + num_next, int(found.starts[limit]))
-
-
-def _has_breaks(corpus: TokenStore, document: int) -> bool:
-    """Whether a document has more than one sentence."""
-    first, last = corpus.sentence_starts.searchsorted(corpus.document_starts[document : document + 2])
-    return bool(last - first > 1)
 
 
 def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSentence:
