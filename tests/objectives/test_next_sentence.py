@@ -73,6 +73,15 @@ def test_the_cut_does_not_tell(lab):
     assert abs(np.mean(begins[0]) - np.mean(begins[1])) < 1
 
 
+def test_the_length_does_not_tell_without_sentence_breaks(lab):
+    """A true pair fills the room, and a random one does, or ends with its document (one in eighteen)."""
+    corpus, full = lab.numbered(*[[400]] * 30, word_length=3), {0: [], 1: []}
+    for a, b, label in pairs(lab, corpus, 43, epochs=10, short_rate=0.1):
+        full[label].append(len(a) + len(b) == 40)
+        assert label == 0 or (corpus.marks_T[b[0]] & WORD_START and (b[-1] % 400 == 399 or full[1][-1]))
+    assert all(full[0]) and len(full[1]) > 1000 and abs(np.mean(full[1]) - 0.95) < 0.03
+
+
 def test_spans_are_whole_sentences_where_they_fit(lab):
     corpus = lab.numbered(*[[4, 5, 6, 3]] * 20)
     borders = set(corpus.sentence_starts) | {corpus.num_tokens}

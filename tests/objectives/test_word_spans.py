@@ -198,7 +198,7 @@ def test_boundaries_pack_with_samples_that_have_none(lab):
     assert objective.counts(batch) == {"lm": 6.0, "span_boundary": 6.0}
     assert batch.predict["span_boundary"].at_MK.shape == batch.predict["span_boundary"].slot_MK.shape == (6, 2)
     assert objective.counts(pack([objective.corrupt(unknown, told)])) == {"lm": 0.0, "span_boundary": 0.0}
-    with pytest.raises(ValueError, match="before and behind"):
+    with pytest.raises(InputError, match="before and behind"):
         objective.corrupt(Example(bidirectional(np.arange(5, 9), marks_T=np.ones(4, np.uint8))), told)
 
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer as Backend
 
 from pretune.core.errors import InputError
 from pretune.core.marks import WORD_START
+from pretune.tokenizers.columns import encode_columns
 from pretune.tokenizers.pipelines import ALGORITHMS
 from pretune.tokenizers.tokenizer import Tokenizer
 
@@ -208,6 +209,20 @@ def test_wrong_input_is_explained(kinds):
             tokenizer.token(number)
     with pytest.raises(InputError, match="has no id"):
         Tokenizer(tokenizer.backend, special_tokens={"cls": "<s>"})
+
+
+def test_a_model_without_its_unknown_token_is_explained():
+    """The library raises a bare Exception where a WordLevel model meets a word and has no [UNK]."""
+    tokenizer = Tokenizer(Backend(models.WordLevel({"cat": 0}, unk_token="[UNK]")))
+    for call in (
+        tokenizer.encode,
+        lambda text: tokenizer.encode_batch([text]),
+        lambda text: tokenizer.encode_words([text]),
+        lambda text: encode_columns(tokenizer, [text]),
+    ):
+        call("cat")
+        with pytest.raises(InputError, match=r"cannot encode every text: .*\[UNK\].* has its unknown token"):
+            call("dog")
 
 
 def test_truncation_and_padding_are_switched_off(kinds):

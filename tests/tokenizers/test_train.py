@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,8 @@ def test_without_held_out_text_there_are_no_figures():
         (["abcdefgh"], {"vocab_size": 12, "algorithm": "bpe"}, "alphabet alone take more"),
         (["a"], {"min_pair_count": 0}, "min_pair_count is 0"),
         (["a"], {"max_alphabet": 0}, "max_alphabet is 0"),
+        (["a b"], {"min_word_count": 2}, "no word of the text occurs 2 times: lower min_word_count"),
+        (["a b"], {"min_word_count": 2, "algorithm": "word"}, "no word of the text occurs 2 times"),
         (["a"], {"heldout_fraction": 0.9}, "heldout_fraction is 0.9"),
         (["a", 3], {}, "item 2 is 3, not a str"),
         ([Path("a"), "b"], {}, "item 2 is 'b', not a Path"),
@@ -135,6 +138,18 @@ def test_minimum_word_count(prose):
     assert rare.id("zyx") is not None
     assert frequent.id("zyx") is None
     assert report.words_left_out >= 1
+
+
+@pytest.mark.parametrize("sentinels", [0, 100])
+def test_unigram_names_the_smallest_size(sentinels):
+    """Five special tokens, eight letters and ▁, and one piece more: the library stops at no fewer."""
+    settings = {"algorithm": "unigram", "heldout_fraction": 0, "sentinels": sentinels}
+    for size in range(6, 15):
+        with pytest.raises(InputError, match=rf"ask for at least {15 + sentinels}$"):
+            train_tokenizer(["abcdefgh ab abc ab"], vocab_size=size + sentinels, **settings)
+    assert (
+        train_tokenizer(["abcdefgh ab abc ab"], vocab_size=15 + sentinels, **settings)[1].vocab_size == 15 + sentinels
+    )
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "byte"])
@@ -159,6 +174,21 @@ def test_characters_at_the_limit_are_chosen_alike_in_every_process(algorithm):
     # 3 x 400 - 150; for bpe one of the 150 is ▁, for char one is the space and one the line break
     left_out = {"wordpiece": "750", "bpe": "753", "char": "756"}[algorithm]
     assert len(found) == 1 and found.pop().split()[1] == left_out
+
+
+def test_byte_pairs_know_every_character_they_report():
+    """Without spaces between words nearly every word has a character beyond the limit: it is cut there."""
+    rng = random.Random(0)
+    texts = ["".join(chr(0x4E00 + int(600 * rng.random() ** 3)) for _ in range(30)) for _ in range(200)]
+    limits = {"vocab_size": 500, "heldout_fraction": 0}
+    tokenizer, report = train_tokenizer(texts, algorithm="bpe", max_alphabet=300, **limits)
+    characters = [piece for piece in tokenizer.backend.get_vocab() if len(piece) == 1]
+    assert report.characters == len(characters) == 300 and tokenizer.vocab.size == 500
+    unknown = sum(tokenizer.id(character) is None for text in texts for character in text)
+    assert report.characters_left_out == unknown > 0 and report.words_left_out == 0
+    tokenizer, report = train_tokenizer(["abxab", "ab", "x"], algorithm="bpe", max_alphabet=3, **limits)
+    assert (report.characters, report.characters_left_out, report.words_left_out) == (3, 2, 1)
+    assert {"▁ab", "ab"} <= tokenizer.backend.get_vocab().keys()
 
 
 def test_characters_include_the_breaks_between_lines():

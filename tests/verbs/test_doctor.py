@@ -104,6 +104,15 @@ def test_duplicate_lines(place, world):
     assert kinds(again) == ["duplicate lines"] and "50 %" in again[0]["seen"]
 
 
+def test_another_share_is_held_out_than_asked_for(place):
+    """Two sentences in one document: half of it or nothing. One line of 6,000 words: its last words."""
+    told = place("pair", as_text([[" ".join(WORDS) + ".", " ".join(WORDS[::-1]).capitalize() + "."]]))[1]
+    assert kinds(told["findings"]) == ["held-out share"]
+    assert "50 % of the tokens are held out for validation, where 10 % are asked for" in told["text"]
+    told = place("line", " ".join(WORDS * 100), "--valid-fraction", 0.01)[1]
+    assert (told["holdout"], told["findings"]) == ("tails", [])
+
+
 def test_duplicates_are_found_in_a_part_of_the_corpus(place):
     """By blocks: the share that is looked at is about what was asked for, and the finding the same."""
     corpus = Corpus.open(place("licence2", as_text([[*lines, lines[0]] for lines in prose(3, sentences=4)]))[0])

@@ -9,6 +9,7 @@ import pytest
 from pretune.checkpoint.bundle import Bundle
 from pretune.core.errors import InputError
 from pretune.core.hooks import Hook
+from pretune.corpus.build import build_corpus
 from pretune.families.family import HeadSpec
 from pretune.verbs.pretrain import pretrain
 from pretune.verbs.pretrained import Pretrained
@@ -154,6 +155,8 @@ def test_refusals(world, tmp_path, assignment, told):
         ("bart-tiny", "next_sentence+text_infilling", "hides tokens of the one text"),
         ("modern-tiny", "text_infilling", "needs a decoder beside an encoder"),
         ("gpt2-tiny", "prefix_lm", "reads everything from left to right"),
+        ("gpt2-tiny", "span_boundary", "text of this model has none there: choose span_mask"),
+        ("llama-tiny", "span_boundary", "text of this model has none there: choose span_mask"),
         ("t5-tiny", "span_corruption+token_deletion", "write the whole text again go together"),
         ("t5-tiny", "span_corruption", "tokenizer has 0: train one with --sentinels"),
     ],
@@ -168,3 +171,16 @@ def test_a_model_to_start_from_is_looked_at_too(world, tmp_path):
     settings = [*SETTINGS, "objective.name=text_infilling"]
     with pytest.raises(InputError, match="needs a decoder beside an encoder"):
         pretrain("bart-tiny", corpus=world.corpus, out=tmp_path, init=str(world.modern / "model"), settings=settings)
+
+
+def test_a_held_out_split_of_one_document_is_named(world, tmp_path):
+    """The training text has the two documents that next_sentence needs: not it is to be built another way."""
+    text = [f"the {word} was here. she saw the {word}. a {word} so old." for word in ("man", "day", "house", "heart")]
+    (tmp_path / "text.txt").write_text("\n\n".join(text))
+    corpus = tmp_path / "corpus"
+    build_corpus([tmp_path / "text.txt"], world.tokenizer, corpus, valid_fraction=0.25)
+    settings = [one for one in SETTINGS if "max_length" not in one] + ["short_length=null"]
+    with pytest.raises(InputError, match=r"held-out split \(1 documents, .* two documents .*larger --valid-fraction$"):
+        pretrain("bert-tiny", corpus=corpus, out=tmp_path / "run", settings=[*settings, "max_length=32"], threads=1)
+    with pytest.raises(InputError, match="max_length is 4"):
+        pretrain("bert-tiny", corpus=corpus, out=tmp_path / "run", settings=[*settings, "max_length=4"], threads=1)

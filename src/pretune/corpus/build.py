@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pretune.core.errors import InputError, RunError
-from pretune.core.marks import SENTENCE_START
+from pretune.core.marks import SENTENCE_START, WORD_START
 from pretune.core.processes import remove_left_by_dead, unique_to_process
 from pretune.corpus.blocks import Block
 from pretune.corpus.encode import Encoded, id_dtype
@@ -177,7 +177,8 @@ def _second_pass(
         np.frombuffer(first.ends, np.int64),
         np.frombuffer(first.hashes, np.uint64),
         request["valid_fraction"],
-        lambda start, end: _sentences_in(marks_T, start, end),
+        lambda start, end: _marked(marks_T, SENTENCE_START, start, end),
+        lambda start, end: _marked(marks_T, WORD_START, start, end),
     )
     splits: dict[str, dict[str, int]] = {}
     files: dict[str, dict[str, Any]] = {}
@@ -206,10 +207,9 @@ def _second_pass(
     return read_manifest(folder)
 
 
-def _sentences_in(marks_T: OnDisk, start: int, end: int) -> NDArray[np.int64]:
+def _marked(marks_T: OnDisk, mark: int, start: int, end: int) -> NDArray[np.int64]:
     found = [
-        np.flatnonzero(marks_T[at : min(at + CHUNK_TOKENS, end)] & SENTENCE_START) + at
-        for at in range(start, end, CHUNK_TOKENS)
+        np.flatnonzero(marks_T[at : min(at + CHUNK_TOKENS, end)] & mark) + at for at in range(start, end, CHUNK_TOKENS)
     ]
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 

@@ -1,9 +1,9 @@
 """What is wrong with a corpus, and with the samples that an objective makes of it, before a run spends hours on them.
 
-[UNK], the lengths of documents, repeated sentences; masks that cover nothing, lengths that no sample reaches. Unigram
-counts and document ends are on disk; sentences are hashed, of a corpus of more than `MAX_HASHED` tokens in blocks that
-are spread evenly over it, and the share that was looked at is said. Each limit has its reason beside it; healthy
-corpora of prose stay clear of all of them.
+[UNK], the lengths of documents, repeated sentences, the share held out; masks that cover nothing, lengths that no
+sample reaches. Unigram counts and document ends are on disk; sentences are hashed, of a corpus of more than
+`MAX_HASHED` tokens in blocks that are spread evenly over it, and the share that was looked at is said. Each limit has
+its reason beside it; healthy corpora of prose stay clear of all of them.
 
 Not here: near duplicates, and what is wrong with the text itself (languages, markup).
 Dimensions: T tokens, S sentences, D documents.
@@ -33,6 +33,9 @@ LONG_SENTENCE = 8
 MAX_REPEATED = 0.05
 """Share of the tokens that may stand in long sentences that came before: of novels it is well below 1 %; Lee et al.
 2022 found copied text to be what models then recite."""
+MOST_OFF = 2
+"""So many times the share that was asked for may be held out, or it as many times that: whole documents and sentences
+give it within a half, but where there are few of them."""
 MAX_HASHED, NUM_BLOCKS = 1 << 24, 64
 NUM_SAMPLES = 256
 MAX_UNMASKED = 0.01
@@ -45,7 +48,7 @@ LEAST_REACHED = 0.5
 
 def corpus_problems(corpus: Corpus) -> list[Problem]:
     """What is wrong with a split of a corpus."""
-    found = [_unknown(corpus), _short_documents(corpus), _repeated(corpus)]
+    found = [_unknown(corpus), _short_documents(corpus), _repeated(corpus), _held_out(corpus)]
     return [problem for problem in found if problem is not None]
 
 
@@ -179,6 +182,22 @@ def sequence_hashes(ids_T: NDArray[Any], starts_S: NDArray[np.int64]) -> NDArray
     mixed_T = (mixed_T ^ (mixed_T >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed_T ^= mixed_T >> np.uint64(31)
     return np.add.reduceat(mixed_T, starts_S)
+
+
+def _held_out(corpus: Corpus) -> Problem | None:
+    """Of the whole corpus, whichever split is looked at."""
+    wanted = float(corpus.manifest["request"].get("valid_fraction", 0))
+    tokens = {name: split["tokens"] for name, split in corpus.manifest["splits"].items()}
+    share = tokens.get("valid", 0) / max(sum(tokens.values()), 1)
+    if wanted == 0 or wanted / MOST_OFF <= share <= wanted * MOST_OFF:
+        return None
+    return Problem(
+        "held-out share",
+        f"{percent(share)} of the tokens are held out for validation, where {percent(wanted)} are asked for",
+        "what is held out is not trained on, and of little held-out text the validation loss is uncertain",
+        "the text is too small, or has too few documents and sentences, for this share: give more text, see what ends "
+        "a document (`corpus build --documents`), or ask for a share that it can give (--valid-fraction)",
+    )
 
 
 def _masks(source: PretrainingSource, examples: Sequence[Any]) -> Problem | None:

@@ -5,11 +5,14 @@ equal documents go together, and a document that would bring the share past half
 that gives less than half of the wanted share (few or large documents), there are two other ways, and the one that comes
 nearer to the share is taken: the shortest document (with its equals), or the ends of documents, each from a sentence's
 start on, which then count as documents: of every document, or, where that is past half as much again, of some, chosen
-as whole documents are. So a share that the text cannot give is missed by as little as can be.
+as whole documents are. So a share that the text cannot give is missed by as little as can be. An end begins at a word
+instead where no sentence starts within `FAR` tokens of where it should, and where nothing else could be held out.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,10 @@ from pretune.core.errors import InputError
 
 Ranges = NDArray[np.int64]
 """[D, 2] token places: each document's start and end."""
+StartsIn = Callable[[int, int], NDArray[np.int64]]
+"""The places among [start, end) at which sentences, or words, start."""
+FAR = 1000
+"""Tokens. A sentence of prose has about 25 and hardly ever 500: what is longer has no sentence breaks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +40,10 @@ def hold_out(
     ends_D: NDArray[np.int64],
     hashes_D: NDArray[np.uint64],
     fraction: float,
-    sentences_in: Callable[[int, int], NDArray[np.int64]],
+    sentences_in: StartsIn,
+    words_in: StartsIn,
 ) -> Holdout:
-    """Splits documents that end at `ends_D`. sentences_in(start, end): the sentence starts among these places.
+    """Splits documents that end at `ends_D`.
 
     Raises InputError where `fraction` is not 0 and there is no text to hold out.
     """
@@ -50,7 +58,10 @@ def hold_out(
     chosen_D[order] = np.repeat(_fill(sizes, wanted), np.diff(firsts, append=len(order)))
     if wanted / 2 <= _held(ranges[chosen_D]) and not chosen_D.all():
         return Holdout(ranges[~chosen_D], ranges[chosen_D], "documents")
-    cut_D = _tails(ranges, order, fraction, wanted, sentences_in)
+    cut = partial(_cut, fraction=fraction, sentences_in=sentences_in, words_in=words_in)
+    cut_D = _tails(ranges, order, firsts, wanted, partial(cut, far=FAR))
+    if len(sizes) == 1 and (cut_D == ranges[:, 1]).all():
+        cut_D = _tails(ranges, order, firsts, wanted, partial(cut, far=0))
     tails = np.stack([cut_D, ranges[:, 1]], axis=1)
     shortest = int(sizes.argmin())
     has_tails = bool((cut_D < ranges[:, 1]).any())
@@ -82,25 +93,40 @@ def _fill(sizes: NDArray[np.int64], wanted: float) -> NDArray[np.bool_]:
 def _tails(
     ranges: Ranges,
     order: NDArray[np.int64],
-    fraction: float,
+    firsts: NDArray[np.int64],
     wanted: float,
-    sentences_in: Callable[[int, int], NDArray[np.int64]],
+    cut: Callable[[int, int], int],
 ) -> NDArray[np.int64]:
     """[D] where the end that is held out of each document begins; the document's end where nothing is."""
-    cut_D = np.array([_cut(start, end, fraction, sentences_in) for start, end in ranges.tolist()])
-    sizes = (ranges[:, 1] - cut_D)[order]
+    cut_D = np.array([cut(start, end) for start, end in ranges.tolist()])
+    sizes = np.add.reduceat((ranges[:, 1] - cut_D)[order], firsts)  # of equal documents together
     if sizes.sum() <= 1.5 * wanted:
         return cut_D
     taken = _fill(sizes, wanted)
     if sizes[taken].sum() < wanted / 2:
         taken[:] = False
         taken[np.where(sizes > 0, sizes, sizes.max()).argmin()] = True
-    cut_D[order[~taken]] = ranges[order[~taken], 1]
+    whole_D = order[np.repeat(~taken, np.diff(firsts, append=len(order)))]
+    cut_D[whole_D] = ranges[whole_D, 1]
     return cut_D
 
 
-def _cut(start: int, end: int, fraction: float, sentences_in: Callable[[int, int], NDArray[np.int64]]) -> int:
-    """The sentence start nearest to where the last `fraction` of a document begins, or its end if it has only one."""
+def _cut(start: int, end: int, *, fraction: float, sentences_in: StartsIn, words_in: StartsIn, far: int) -> int:
+    """The sentence start nearest to where the last `fraction` of a document begins, or its end if it has only one.
+
+    Where that, or with one the document's start, is more than `far` tokens away: the nearest word start, if there is
+    one that gives the fraction within a half.
+    """
     target = end - fraction * (end - start)
     starts = sentences_in(start + 1, end)
-    return int(starts[np.abs(starts - target).argmin()]) if len(starts) else end
+    nearest = _nearest(starts, target, end)
+    if abs((nearest if len(starts) else start) - target) <= far:
+        return nearest
+    reach = min((end - target) / 2, FAR)
+    return _nearest(
+        words_in(max(math.ceil(target - reach), start + 1), math.floor(target + reach) + 1), target, nearest
+    )
+
+
+def _nearest(places: NDArray[np.int64], target: float, otherwise: int) -> int:
+    return int(places[np.abs(places - target).argmin()]) if len(places) else otherwise

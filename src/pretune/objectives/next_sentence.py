@@ -22,7 +22,7 @@ from pretune.core.protocols import Context, TokenStore
 from pretune.core.stream import Batch, Example, Segments
 from pretune.objectives.arrangements import MIN_TOKENS, room_of, some_places, span
 from pretune.objectives.draws import check_copies, generator
-from pretune.objectives.sentence_pairs import Place, check_short_rate, cut_pair, truncate, word_inside
+from pretune.objectives.sentence_pairs import Pair, Place, check_short_rate, cut_pair, truncate, word_inside
 from pretune.objectives.sentence_units import Units, units
 
 HEAD = "next_sentence"
@@ -49,8 +49,7 @@ class NextSentence:
         pair = cut_pair(corpus, found, number, room, self.short_rate, (short_u, length_u, cut_u))
         a, b, label = pair.first, pair.second, IS_NEXT
         if label_u >= 0.5:
-            left = pair.target - (a[1] - a[0])
-            b, label = _elsewhere(corpus, found, a[0], left, pair.whole, other_u), IS_RANDOM
+            b, label = _elsewhere(corpus, found, pair, room, other_u), IS_RANDOM
         a, b = truncate(a, b, room, rng)
         return Segments([span(corpus, *a), span(corpus, *b)], {HEAD: label})
 
@@ -80,22 +79,29 @@ def _units(corpus: TokenStore, room: int) -> Units:
     return found
 
 
-def _elsewhere(
-    corpus: TokenStore, found: Units, start: int, num_tokens: int, whole: bool, uniforms: list[float]
-) -> Place:
-    """A span of about `num_tokens` tokens of another document than that of the token at `start`.
+def _elsewhere(corpus: TokenStore, found: Units, pair: Pair, room: int, uniforms: list[float]) -> Place:
+    """A span of another document that makes up a pair's target with its first span.
 
-    whole: from a sentence's start, else from a word inside one, as the pair itself was cut: else the cut would tell.
+    From a sentence's start where the pair was cut at one, else from a word inside one: else the cut would tell. Where
+    the pair is a piece of a sentence longer than the room, as many tokens as its second span has: else the length would
+    tell.
     """
     which_u, unit_u, word_u = uniforms
+    (start, border), num_next = pair.first, pair.second[1] - pair.second[0]
     own = int(corpus.document_starts.searchsorted(start, "right")) - 1
     which = int(which_u * (len(found.documents) - 1))
     which += which >= int(found.documents.searchsorted(own))
     document = int(found.documents[which])
     first, limit = int(found.of_document[document]), int(found.of_document[document + 1])
     unit = first + int(unit_u * (limit - first))
-    begin, end = int(found.starts[unit]), int(found.starts[found.reach(unit, max(num_tokens, 1), limit)])
-    return (begin if whole else word_inside(corpus, (begin, int(found.starts[unit + 1])), word_u)), end
+    begin = int(found.starts[unit])
+    end = int(found.starts[found.reach(unit, max(pair.target - (border - start), 1), limit)])
+    if pair.whole:
+        return begin, end
+    begin = word_inside(corpus, (begin, int(found.starts[unit + 1])), word_u)
+    if border - start + num_next < room:
+        return begin, end
+    return begin, min(begin + num_next, int(found.starts[limit]))
 
 
 def next_sentence(short_rate: float = 0.1, copies: int | None = None) -> NextSentence:

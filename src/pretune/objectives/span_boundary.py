@@ -21,6 +21,7 @@ from torch import nn
 
 from pretune.core.errors import InputError
 from pretune.core.loss import Loss, cross_entropy, weight_sum
+from pretune.core.marks import SPECIAL
 from pretune.core.protocols import Context
 from pretune.core.stream import Batch, Example, Targets
 from pretune.objectives import mlm, span_mask
@@ -38,16 +39,19 @@ class SpanBoundary(mlm.MaskedLM):
     def corrupt(self, example: Example, context: Context) -> Example:
         """Targets "lm" as the masking makes them, and "span_boundary": K = 2 rows, given the place in the span.
 
-        Raises ValueError for a stream that begins or ends with text: a span there has no token outside it.
+        Raises InputError for a stream that begins or ends with text: a span there has no token outside it.
         """
         if HEAD in example.predict:
             raise InputError(f"two objectives predict with the head {HEAD!r}: leave one out")
+        if not (example.source.marks_T[[0, -1]] & SPECIAL).all():
+            raise InputError(
+                "span_boundary needs a token before and behind the text, such as [CLS] and [SEP], and the text of this "
+                "model has none there: choose span_mask, or a model that reads both ways (bert, roberta, modern)"
+            )
         example = super().corrupt(example, context)
         masked = example.predict[mlm.HEAD]
         rows_M = masked.at_MK[:, 0]
         starts_M, ends_M = (rows_M[index_M] for index_M in runs_of(rows_M))
-        if len(rows_M) and (rows_M[0] == 0 or rows_M[-1] == example.source.num_tokens - 1):
-            raise ValueError("span_boundary needs a token before and behind the text, such as [CLS] and [SEP]")
         near_M = rows_M - starts_M < MAX_POSITIONS
         boundary = Targets(
             at_MK=np.stack([starts_M - 1, ends_M + 1], axis=1)[near_M],

@@ -17,7 +17,7 @@ from pretune.text.contents import Contents
 from pretune.text.findings import MAX_PLACES, Finding, Severity, share
 from pretune.text.lengths import IntArray, Lengths, estimated_pieces
 from pretune.text.records import Record
-from pretune.tokenizers.tokenizer import Tokenizer
+from pretune.tokenizers.tokenizer import Tokenizer, explained
 
 MAX_ROWS = 10_000
 NUM_SPECIAL = 3
@@ -143,7 +143,8 @@ def estimate(records: Sequence[Record], contents: Callable[[Record], Contents], 
 def _counted(rows: Sequence[Sequence[str]], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """How many pieces each row has, and how many of them are unknown."""
     flat = [text for texts in rows for text in texts]
-    each = iter(tokenizer.backend.encode_batch_fast(flat, add_special_tokens=False))
+    with explained(flat):
+        each = iter(tokenizer.backend.encode_batch_fast(flat, add_special_tokens=False))
     unknown_id = tokenizer.special_ids.get("unk")
     pieces, lacking = [], []
     for texts in rows:

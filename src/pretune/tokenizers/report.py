@@ -32,7 +32,8 @@ class TokenizerReport:
     """What `train_tokenizer` did.
 
     requested_size: None where the kind has none (byte). characters: distinct ones in the vocabulary (wordpiece, bpe,
-    char; None for other kinds); characters_left_out and words_left_out: occurrences beyond the alphabet's maximum.
+    char; None for other kinds); characters_left_out and words_left_out: occurrences beyond the alphabet's maximum (bpe
+    cuts words there, and leaves out those of which nothing stays).
     rare_words_left_out: occurrences of words of which there were too many different ones to hold in memory
     (`word_counts.py`).
     min_pair_count: of the last merge; None where there are no merges. held_out: None if no document was held out.

@@ -320,7 +320,8 @@ class Tokenizer:
 
 @contextmanager
 def explained(texts: Iterable[str]) -> Iterator[None]:
-    """The library's error for half a surrogate pair is a TypeError about types; this names the text."""
+    """The library's errors in words: its TypeError about types, for half a surrogate pair; its bare Exception, for a
+    text that the model has no pieces for."""
     try:
         yield
     except (TypeError, UnicodeEncodeError):
@@ -330,6 +331,12 @@ def explained(texts: Iterable[str]) -> Iterator[None]:
             if _SURROGATE.search(text):
                 raise InputError(f"half a surrogate pair in {text[:60]!r}: not valid Unicode; remove it") from None
         raise
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise InputError(
+            f"this tokenizer cannot encode every text: {error}; give one that has its unknown token, or train one"
+        ) from error
     except BaseException as error:  # the library's panics: a regular expression that backtracks without end
         if type(error).__name__ != "PanicException":
             raise

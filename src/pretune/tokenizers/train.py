@@ -57,9 +57,7 @@ def train_tokenizer(
     add_sentinels(backend, sentinels)
     tokenizer = Tokenizer(backend, special_tokens=SPECIAL_TOKENS)
     if split.num_trained == 0 or tokenizer.vocab.size == request.num_special:
-        raise InputError(
-            "there is no text to train a tokenizer on: the input is empty or nothing visible is left of it"
-        )
+        raise InputError(_nothing(request, split))
     report = replace(
         report,
         vocab_size=tokenizer.vocab.size,
@@ -69,6 +67,13 @@ def train_tokenizer(
     )
     request.check_reached(tokenizer.vocab.size)
     return tokenizer, replace(report, warnings=_warnings(report), seconds=time.perf_counter() - started)
+
+
+def _nothing(request: Request, split: HoldingOut) -> str:
+    """Why there is nothing to learn a vocabulary of."""
+    if split.num_trained and request.min_word_count > 1:
+        return f"no word of the text occurs {request.min_word_count} times: lower min_word_count or give more text"
+    return "there is no text to train a tokenizer on: the input is empty or nothing visible is left of it"
 
 
 def _warnings(report: TokenizerReport) -> tuple[str, ...]:

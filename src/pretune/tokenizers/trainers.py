@@ -7,7 +7,8 @@ lower code points), byte has 256 bytes and nothing to learn.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer as Backend
@@ -26,7 +27,15 @@ from pretune.tokenizers.pipelines import (
 )
 from pretune.tokenizers.report import TokenizerReport
 from pretune.tokenizers.source import HoldingOut
-from pretune.tokenizers.word_counts import Progress, character_counts, count_characters, count_words, counted, most_used
+from pretune.tokenizers.word_counts import (
+    Progress,
+    character_counts,
+    count_characters,
+    count_words,
+    counted,
+    most_used,
+    normalized,
+)
 from pretune.tokenizers.wordpiece import alphabet, learn
 
 _WORDS_A_TEXT = 10_000
@@ -85,7 +94,8 @@ class Request:
         if self.vocab_size is not None and size > self.vocab_size:
             raise InputError(
                 f"vocab_size is {self.vocab_size}, but special tokens and alphabet alone take more ({size} in all): "
-                f"ask for at least {size} or give a smaller max_alphabet"
+                f"ask for at least {size}"
+                + (" or give a smaller max_alphabet" if self.algorithm in ("wordpiece", "bpe", "char") else "")
             )
 
 
@@ -143,12 +153,18 @@ def _byte(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport
 
 def _byte_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
     """The library's own limit of the alphabet leaves to chance which of the characters at the limit stay, and joins
-    what stands around those that go: here they go first, with their words."""
+    what stands around those that go: here they go first, and their words are cut there, as [UNK] cuts them later."""
     backend = request.backend(models.BPE(unk_token="[UNK]"))
     found = count_words(texts, backend, request.progress)
     words, counts = found.words, character_counts(found.words)
     kept = frozenset(most_used(counts, request.max_alphabet, request.num_pieces))
-    known = {word: count for word, count in words.items() if kept.issuperset(word)}
+    known: Counter[str] = Counter()
+    words_left_out = 0
+    for word, count in words.items():
+        parts = _parts_of(word, kept)
+        for part in parts:
+            known[part] += count
+        words_left_out += 0 if any(part != "▁" for part in parts) else count
     learner = Backend(models.BPE(unk_token="[UNK]"))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     learner.train_from_iterator(_repeated(known), _byte_pair_trainer(request, []))
@@ -157,9 +173,18 @@ def _byte_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, Tokenizer
         _blank(request),
         characters=len(kept),
         characters_left_out=sum(count for character, count in counts.items() if character not in kept),
-        words_left_out=sum(words.values()) - sum(known.values()),
+        words_left_out=words_left_out,
         min_pair_count=request.min_pair_count or 2,
     )
+
+
+def _parts_of(word: str, kept: frozenset[str]) -> list[str]:
+    """What stands between the characters of a word that are not kept.
+
+    >>> _parts_of("abcbd", frozenset("abd"))
+    ['ab', 'bd']
+    """
+    return [word] if kept.issuperset(word) else "".join(c if c in kept else " " for c in word).split()
 
 
 def _byte_level_pairs(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerReport]:
@@ -178,7 +203,7 @@ def _byte_pair_trainer(request: Request, first: list[str]) -> trainers.BpeTraine
     )
 
 
-def _repeated(words: dict[str, int]) -> Iterator[str]:
+def _repeated(words: Mapping[str, int]) -> Iterator[str]:
     """Each word as often as it occurs, in texts of at most `_WORDS_A_TEXT` words."""
     for word, count in words.items():
         for start in range(0, count, _WORDS_A_TEXT):
@@ -193,9 +218,30 @@ def _unigram(request: Request, texts: HoldingOut) -> tuple[Backend, TokenizerRep
         unk_token="[UNK]",
         show_progress=False,
     )
-    backend.train_from_iterator(counted(texts, request.progress), trainer)
+    seen: set[str] = set()
+    try:
+        backend.train_from_iterator(_noted(counted(texts, request.progress), seen), trainer)
+    except Exception as error:
+        if "not large enough" in str(error):
+            request.check_reached(_smallest(request, backend, seen))
+        raise
+    if backend.get_vocab_size() > request.size:
+        request.check_reached(_smallest(request, backend, seen))
     backend.model = models.Unigram(_settled(backend), unk_id=special_ids()["[UNK]"])
     return with_special_tokens(backend), _blank(request)
+
+
+def _noted(texts: Iterator[str], seen: set[str]) -> Iterator[str]:
+    """The texts; `seen` gets their characters."""
+    for text in texts:
+        seen.update(text)
+        yield text
+
+
+def _smallest(request: Request, backend: Backend, seen: set[str]) -> int:
+    """The size that has room for the characters and one piece more: with none the library gives more than asked for."""
+    words = backend.pre_tokenizer.pre_tokenize_str(normalized(" ".join(seen), backend))
+    return request.num_special + len(set("".join(word for word, _ in words))) + 1
 
 
 def _settled(backend: Backend) -> list[tuple[str, float]]:

@@ -73,9 +73,9 @@ def pretrain(
     train, valid = Corpus.open(corpus, split="train"), Corpus.open(corpus, split="valid")
     objective = chosen.make_objective(resolved.objective)
     bundle = start_model(chosen, size, resolved, train, objective, init, allow_pickle)
-    validation = make_validation(objective, valid, bundle, resolved, device)
     which = {"rank": processes.rank, "world": processes.world}
     feed = pretraining_feed(objective, train, bundle.template, resolved, **which)
+    validation = make_validation(objective, valid, bundle, resolved, device)
     whole = PretrainingSource(objective, train, bundle.template, resolved.max_length, resolved.seed)
     problems = before_the_run(whole) if processes.is_first else []
     start = {} if init is None else records.origin(init)
@@ -198,8 +198,19 @@ def _continued(
 def make_validation(
     objective: Objective, corpus: Corpus, bundle: Bundle, settings: PretrainSettings, device: str
 ) -> Validation:
-    """Validation on a corpus's held-out split, the same for every run of this length."""
+    """Validation on a corpus's held-out split, the same for every run of this length.
+
+    Raises InputError where the split gives no samples; ask the training text first, whose errors have other cures.
+    """
     source = PretrainingSource(objective, corpus, bundle.template, settings.max_length, seed=0)
+    try:
+        len(source)
+    except InputError as error:
+        reason = str(error).partition(": ")[0]
+        raise InputError(
+            f"the held-out split ({corpus.num_documents:,} documents, {corpus.num_tokens:,} tokens) is too small for "
+            f"this objective ({reason}): build the corpus with a larger --valid-fraction"
+        ) from error
     return Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
 
 

@@ -70,8 +70,8 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
     train, valid = (Corpus.open(request["corpus"], split=split) for split in ("train", "valid"))
     objective = recipe.make_objective(settings.objective)
     bundle = start_model(recipe, size, settings, train, objective, request["init"], request["allow_pickle"])
-    validation = make_validation(objective, valid, bundle, settings, device)
     feed = pretraining_feed(objective, train, bundle.template, settings)
+    validation = make_validation(objective, valid, bundle, settings, device)
     feed = replace(feed, phases=tuple(phase for phase in feed.phases if phase.num_steps != 0))
     short, watch = shortened(feed), Stopwatch()
     with TemporaryDirectory(prefix=".pretune-probe-", dir=request["folder"]) as folder:
