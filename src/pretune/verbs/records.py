@@ -16,7 +16,7 @@ import torch
 
 from pretune.checkpoint.store import checkpoints
 from pretune.core import lock
-from pretune.core.config import dump_yaml, load_yaml
+from pretune.core.config import assignment, dump_yaml, load_yaml
 from pretune.core.errors import InputError, RunError
 from pretune.core.finite import finite
 from pretune.core.hooks import Hook
@@ -232,4 +232,4 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}"
+            yield assignment(f"{prefix}{key}", value)
