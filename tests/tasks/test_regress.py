@@ -9,6 +9,7 @@ from pretune.core.errors import InputError
 from pretune.core.pack import pack
 from pretune.tasks.regress import regress
 from pretune.tasks.run import predict
+from pretune.tasks.similar import similar
 from pretune.tasks.source import TaskSource
 from pretune.text.records import Record
 
@@ -99,3 +100,12 @@ def test_texts_are_as_many_as_in_training(tokenizer, template):
                 refuse()
     empty = Record(one[0] | {"text_b": None})  # as a table has it where there is nothing
     assert regress().fit_labels(one).featurize(empty, tokenizer, template, 16).num_tokens == 3
+
+
+@pytest.mark.parametrize("task", [regress(), similar()])
+def test_a_single_record_has_no_correlation_which_is_said_before_training(task):
+    rows = [Record({"text": "a", "text_b": "b", "label": label}, "test.csv", 2 + label) for label in range(2)]
+    bound = task.fit_labels(rows)
+    bound.check(rows)
+    with pytest.raises(InputError, match=r"test.csv:2: the only record, .*give at least two"):
+        bound.check(rows[:1])

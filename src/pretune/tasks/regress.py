@@ -27,7 +27,7 @@ from pretune.tasks.task import Prediction, Scores, chosen
 from pretune.tasks.texts import one_a_group, text_of
 from pretune.tasks.whole_texts import WholeTexts, head_pooling
 from pretune.text.contents import Gold
-from pretune.text.labels import as_number
+from pretune.text.labels import as_number, check_correlation
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Tokenizer
 
@@ -100,6 +100,7 @@ class regress(WholeTexts):
         for record in records:
             _value(record)
             self._texts(record)
+        check_correlation(records)
 
     def featurize(
         self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True

@@ -54,6 +54,12 @@ def as_number(record: Record, column: str = "label") -> float:
     return number
 
 
+def check_correlation(records: Sequence[Record]) -> None:
+    """InputError for a single record: its value correlates with nothing."""
+    if len(records) == 1:
+        raise records[0].error("the only record, and one value has no correlation", "give at least two records")
+
+
 def _kind(record: Record, column: str) -> str:
     label = record.get(column)
     if label is None or label == "":
