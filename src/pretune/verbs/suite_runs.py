@@ -168,14 +168,19 @@ def _kept_name(part: Part, file: str) -> str:
 def _baselines(
     part: Part, name: str, run: Run, rows: Sequence[Record], files: Files, folder: Path
 ) -> dict[str, Scores]:
-    """Scores of the simple methods: those of the run where they tell all metrics of this file, else kept ones."""
+    """Scores of the simple methods: those of the run where they tell all metrics of this file, else those that are kept
+    for these very files."""
     if part.trained_on is None and not part.own and name == next(one for one in part.scored if one in files):
         return dict(run.metrics["baselines"]["scores"])
     kept = folder / "data" / part.name / f"baselines-{name}.json"
-    if not kept.is_file():
+    hashes = {file: records.file_sha256(files[file]) for file in ("train", name)}
+    found = read_json(kept) if kept.is_file() else {}
+    if found.get("files") != hashes:
         guesses = run.task.baseline_predictions(run.rows(files["train"]), rows)
-        records.write_json(kept, {method: scores_of(part, run.task, found, rows) for method, found in guesses.items()})
-    return dict(read_json(kept))
+        scores = {method: scores_of(part, run.task, each, rows) for method, each in guesses.items()}
+        found = {"files": hashes, "scores": scores}
+        records.write_json(kept, found)
+    return dict(found["scores"])
 
 
 def submit(part: Part, request: Request, files: Files, chosen: Sequence[Scored]) -> None:
