@@ -26,7 +26,7 @@ def test_values_are_standardised_or_raw():
     assert task.fit_labels(valued([100, 200])) == task
 
 
-@pytest.mark.parametrize("value", ["high", float("nan"), "inf", True, [1]])
+@pytest.mark.parametrize("value", ["high", float("nan"), "inf", True, [1], 10**400])
 def test_what_is_no_number_is_refused_with_its_line(value):
     with pytest.raises(InputError, match="train.csv:3: .*not a finite number"):
         regress().fit_labels(valued([1.0, value, 2.0]))
