@@ -1,6 +1,6 @@
 import pytest
 
-from pretune.core.config import Settings, dump_yaml, fields, load_yaml, parse_assignments, resolve
+from pretune.core.config import Settings, assignment, called, dump_yaml, fields, load_yaml, parse_assignments, resolve
 from pretune.core.errors import InputError
 
 
@@ -74,3 +74,58 @@ def test_huge_and_missing_yaml(tmp_path):
         load_yaml(path)
     with pytest.raises(InputError, match="none.yaml: missing"):
         load_yaml(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("-3", -3),
+        ("1e-3", 0.001),
+        (".5", 0.5),
+        ("true", True),
+        ("null", None),
+        ("", None),
+        ("[0.9, 0.98]", [0.9, 0.98]),
+        ("{a: 1}", {"a": 1}),
+        ('"0"', "0"),
+        ("'1e-3'", "1e-3"),
+        ('"null"', "null"),
+        ('"a "', "a "),
+    ],
+)
+def test_values_of_assignments(text, value):
+    found = parse_assignments([f"task.x={text}"])["task"]["x"]
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("text", ["no", "yes", "on", "~", "|", ">", "#1 String", "a #b", "2024-01-01", "010", "0x10"])
+def test_what_yaml_would_make_something_else_of_stays_text(text):
+    assert parse_assignments([f"task.x={text}"]) == {"task": {"x": text}}
+    assert resolve(Outer, assignments=["steps=010"]).steps == 10
+
+
+@pytest.mark.parametrize("text", ["#1 String", "yes", "010", "true", "null", "1.50", "1e3", "[a]", "2024-01-01", "~"])
+def test_names_of_columns_are_texts(text):
+    expected = {"columns": {"text": text}}
+    assert parse_assignments([f"columns.text={text}"]) == expected
+    assert parse_assignments([f"finetune.columns.text='{text}'"]) == {"finetune": expected}
+
+
+@pytest.mark.parametrize("key", ["task.x", "columns.text"])
+@pytest.mark.parametrize(
+    "value", ["0", "no", "null", "1e-3", '"a"', "'a'", "[a]", "a: b", " a ", "|", '"\n\u2028\x85', "\\n", "😀", ""]
+)
+def test_an_assignment_is_read_back(key, value):
+    parent, leaf = key.split(".")
+    assert parse_assignments([assignment(key, value)]) == {parent: {leaf: value}}
+
+
+def test_where_only_a_text_is_wanted_a_number_is_one():
+    def shown(name: str | None = None, labels: tuple[str, ...] = (), number: int | str = 0) -> list:
+        return [name, *labels, number]
+
+    assert called("shown", shown, {"name": 0, "labels": [0, "a"], "number": 1}) == ["0", "0", "a", 1]
+    assert called("shown", shown, {"name": True}) == ["true", 0]
+    with pytest.raises(InputError, match="shown: name: it should be a valid string"):
+        called("shown", shown, {"name": [0]})

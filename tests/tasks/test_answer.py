@@ -14,7 +14,7 @@ from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.core.pack import pack
 from pretune.tasks.answer import answer
-from pretune.tasks.contexts import owners, windows
+from pretune.tasks.contexts import owners, read_context, windows
 from pretune.tasks.run import evaluate_task
 from pretune.tasks.sliding_window import best_span, best_spans, words_of
 from pretune.tasks.source import TaskSource
@@ -201,6 +201,52 @@ def test_answers_may_be_single_pieces():
         task = answer(whole_words=whole_words).fit_labels([record])
         example = task.featurize(record, LETTERS, TEMPLATE, 32)
         assert task.decode(oracle(example), pack([example]), [record])[0]["answer"] == expected
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ("在1945年 the end", ["在", "1945", "年", "the", "end"]),
+        ("กินน้ำ ไป", ["กิ", "น", "น้ำ", "ไ", "ป"]),
+        ("がぎか\u3099カ", ["が", "ぎ", "か\u3099", "カ"]),
+        ("ខ្មែរ", ["ខ្មែ", "រ"]),
+        ("서울은 크다", ["서울은", "크다"]),
+    ],
+)
+def test_units_of_scripts_without_spaces_are_pieces_between_graphemes(context, expected):
+    pieces = {char: number for number, char in enumerate(["[UNK]", "[CLS]", "[SEP]", *sorted({*context, *"1945end"})])}
+    backend = Backend(
+        models.BPE(
+            pieces | {"1945": 90, "end": 91, "19": 92, "45": 93, "en": 94},
+            [("1", "9"), ("4", "5"), ("19", "45"), ("e", "n"), ("en", "d")],
+            unk_token="[UNK]",
+        )
+    )
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    found = read_context(context, Tokenizer(backend), whole_words=True)
+    units = [context[start:end] for start, end in found.chars_U2.tolist()]
+    assert units == expected
+
+
+def test_answers_inside_a_word_are_counted_where_they_are_scored():
+    rows = [
+        record_of("abc def", "who", "bc"),
+        record_of("abc def", "who", "def"),
+        record_of("abc def", "who", "b", "abc"),
+    ]
+    rows += [
+        record_of("abc def", "who"),
+        Record({**record_of("abc", "who"), "answers": [{"text": " abc", "start": 0}]}),
+    ]
+    rows[-1]["context"] = " abc"
+    for whole_words, told in (
+        (True, ["1 of 4 questions have no answer that begins and ends where the context's words"]),
+        (False, []),
+    ):
+        task = answer(whole_words=whole_words).fit_labels(rows)
+        found = task.remarks_on(TaskSource(task, rows, LETTERS, TEMPLATE, 32, labelled=False))
+        assert [one[: len(said)] for one, said in zip(found, told, strict=True)] == told
+        assert all("task.whole_words=false" in one for one in found)
 
 
 def test_a_word_longer_than_any_answer_is_no_candidate():

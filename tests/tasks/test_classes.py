@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from pretune.core.config import parse_assignments
 from pretune.core.errors import InputError
 from pretune.core.pack import pack
 from pretune.core.stream import Targets
@@ -12,6 +13,7 @@ from pretune.tasks.classify import classify
 from pretune.tasks.pair import pair
 from pretune.tasks.run import evaluate_task
 from pretune.tasks.source import TaskSource
+from pretune.tasks.task import open_task
 from pretune.tasks.texts import cut_lengths, one_a_group
 from pretune.text.records import Record, read_records
 
@@ -193,3 +195,12 @@ def test_from_a_file(tmp_path, tokenizer, template):
     del records[1]["text_b"]
     with pytest.raises(InputError, match=r"pairs.csv:3: no 'text_b'; the record has 'text', 'label'"):
         TaskSource(task, records, tokenizer, template, 16)
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"), [("0", (0, 1)), ('"0"', ("0", "1")), ("no", ("no", "yes")), ("false", (False, True))]
+)
+def test_any_label_can_be_named_positive(given, labels):
+    settings = parse_assignments([f"task.positive={given}"])["task"]
+    task = open_task("classify", settings).fit_labels([Record({"text": "a", "label": label}) for label in labels])
+    assert task.positive == given.strip('"') and f"{task.positive!r}" in task.notes[0]

@@ -9,6 +9,7 @@ from pretune.core.errors import InputError
 from pretune.core.pack import pack
 from pretune.tasks.regress import regress
 from pretune.tasks.run import predict
+from pretune.tasks.similar import similar
 from pretune.tasks.source import TaskSource
 from pretune.text.records import Record
 
@@ -25,7 +26,7 @@ def test_values_are_standardised_or_raw():
     assert task.fit_labels(valued([100, 200])) == task
 
 
-@pytest.mark.parametrize("value", ["high", float("nan"), "inf", True, [1]])
+@pytest.mark.parametrize("value", ["high", float("nan"), "inf", True, [1], 10**400])
 def test_what_is_no_number_is_refused_with_its_line(value):
     with pytest.raises(InputError, match="train.csv:3: .*not a finite number"):
         regress().fit_labels(valued([1.0, value, 2.0]))
@@ -77,3 +78,34 @@ def test_one_text_or_two(tokenizer, template):
     two = task.featurize(Record({"text": "a cat", "text_b": "a dog", "label": 1}), tokenizer, template, 16)
     assert (one.num_tokens, two.num_tokens) == (4, 7)
     assert two.source.segment_ids_T.tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_texts_are_as_many_as_in_training(tokenizer, template):
+    one = [Record({"text": "a", "label": label}, "data.jsonl", 1 + label) for label in range(3)]
+    two = [Record(record | {"text_b": "b"}, "data.jsonl", 4 + record["label"]) for record in one]
+    for train, other, message in [
+        (one, two[0], "data.jsonl:4: a 'text_b', and the records the model learns from have none"),
+        (two, one[0], "data.jsonl:1: no 'text_b', and the records the model learns from have one"),
+    ]:
+        task = regress().fit_labels(train)
+        assert task.label_settings == {"num_texts": len(train[0]) - 1}
+        for refuse in (
+            lambda train=train, other=other: regress().fit_labels([*train, other]),
+            lambda task=task, train=train, other=other: task.fit_labels([*train, other]),
+            lambda task=task, train=train, other=other: task.check([*train, other]),
+            lambda task=task, other=other: task.featurize(other, tokenizer, template, 16, labelled=False),
+            lambda task=task, train=train, other=other: task.baseline_predictions(train, [other]),
+        ):
+            with pytest.raises(InputError, match=message):
+                refuse()
+    empty = Record(one[0] | {"text_b": None})  # as a table has it where there is nothing
+    assert regress().fit_labels(one).featurize(empty, tokenizer, template, 16).num_tokens == 3
+
+
+@pytest.mark.parametrize("task", [regress(), similar()])
+def test_a_single_record_has_no_correlation_which_is_said_before_training(task):
+    rows = [Record({"text": "a", "text_b": "b", "label": label}, "test.csv", 2 + label) for label in range(2)]
+    bound = task.fit_labels(rows)
+    bound.check(rows)
+    with pytest.raises(InputError, match=r"test.csv:2: the only record, .*give at least two"):
+        bound.check(rows[:1])

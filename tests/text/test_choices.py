@@ -113,3 +113,42 @@ def test_what_is_wrong_names_its_line(row, what):
 def test_layouts_are_told_by_their_columns():
     rows = {"copa": COPA | {"question": "cause"}, "arc": ARC, "plain": {"text": "a", "choices": ["b", "c"]}}
     assert {layout_of(Record(row)) for row in rows.values()} == set(rows)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "a", "choices": ["b", "c"], "label": -1},
+        {"article": "a", "question": "q", "options": ["b", "c"], "answer": "Z"},
+        ARC | {"answerKey": "Z"},
+    ],
+)
+def test_labels_are_not_looked_at_where_nobody_needs_them(row):
+    record = Record(row, "test.jsonl", 2)
+    with pytest.raises(InputError, match="test.jsonl:2"):
+        choices_of(record)
+    found = choices_of(record, labelled=False)
+    assert found.label is None and len(found.texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "a", "choices": ["b", "c"], "question": ["cause"]}, "'question' is list, not text"),
+        (COPA | {"question": ["cause"]}, "COPA asks for the cause or the effect"),
+        ({"choices": {"text": ["b", "c"], "label": ["A", "B"]}}, "the question's stem is None"),
+    ],
+)
+def test_a_question_of_another_type_names_its_line(row, message):
+    with pytest.raises(InputError, match=f"test.jsonl:2: .*{message}"):
+        choices_of(Record(row, "test.jsonl", 2))
+
+
+def test_a_name_with_an_underscore_is_no_blank():
+    def seconds(question):
+        return choices_of(Record({"text": "a", "question": question, "choices": ["b", "c"]})).seconds
+
+    assert seconds("What does my_var do?") == ("What does my_var do? b", "What does my_var do? c")
+    assert seconds("Is __init__ or ___ ?") == ("Is __init__ or b ?", "Is __init__ or c ?")
+    race = Record({"article": "a", "question": "It_ there", "options": ["b", "c"], "answer": "A"})
+    assert choices_of(race).seconds == ("Itb there", "Itc there")

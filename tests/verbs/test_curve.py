@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,15 @@ def test_a_value_is_scaled_by_the_draw_alone(world):
     good = [record for record in found.train if float(record["label"]) > 0][:3]
     bad = [record for record in found.train if float(record["label"]) < 0][:1]
     assert found.bound([*good, *bad]).mean == pytest.approx((3 * 2.5 - 1) / 4)
+
+
+def test_kept_guesses_hold_any_character(world, tmp_path):
+    class Copying:
+        def baseline_predictions(self, train, test):
+            return {"copy": [{"text": "a\u2028b\u2029c\x85d\ne"} for _ in test]}
+
+    found = [verb._simple_run(replace(plan(world), out=tmp_path), task, [], 8, 1) for task in (Copying(), None)]
+    assert found[0] == found[1] and len(found[0]["copy"]) == len(plan(world).test)
 
 
 def test_from_scratch_is_another_body_and_no_head_is_kept(world, done, tmp_path, monkeypatch):

@@ -158,3 +158,20 @@ def test_what_is_no_ensemble(world, models):
     words = ["predict", "pair", "--model", classes, "--model", classes]
     refused = world.command(*words, stdin="a")
     assert refused.status == 2 and "was fine-tuned for classify, not for pair" in refused.err
+
+
+def test_results_before_a_bad_line_come_before_its_error(world, models):
+    words = ["predict", "pair", "--model", models("pair", records_of(world, "pair"), 1)]
+    lines = [json.dumps({"text": "the man", "text_b": text}) + "\n" for text in ("was kind", "was sad", None, "slept")]
+    found = world.command(*words, stdin="".join(lines))
+    assert found.status == 2 and "<stdin>:3: no 'text_b'" in found.err
+    assert found.out.splitlines() == world.command(*words, stdin="".join(lines[:2])).out.splitlines()
+    assert len(found.out.splitlines()) == 2
+
+
+def test_a_misspelt_column_is_refused_on_standard_input(world, models):
+    words = ["predict", "pair", "--model", models("pair", records_of(world, "pair"), 1)]
+    line = json.dumps({"one": "the man", "text_b": "was kind"}) + "\n"
+    assert len(world.command(*words, "columns.text=one", stdin=line).lines) == 1
+    found = world.command(*words, "columns.text=oen", stdin=line)
+    assert found.status == 2 and "<stdin>:1: no 'oen' in the object" in found.err and "columns.text" in found.err

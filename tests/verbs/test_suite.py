@@ -7,10 +7,12 @@ import shutil
 import pytest
 
 import pretune
+from pretune.core.config import dump_yaml, load_yaml
 from pretune.core.errors import InputError
 from pretune.core.registry import entries, find
 from pretune.evaluate.suites.standing import average
-from pretune.verbs.suite import suite
+from pretune.verbs import records
+from pretune.verbs.suite import results, suite
 
 SETTINGS = ["epochs=1", "batch_size=8", "max_length=32", "optimizer.lr=1e-3"]
 WORDS = ["kind", "happy", "dear", "cruel", "sad", "dark", "old", "new"]
@@ -157,6 +159,43 @@ def test_two_models_are_compared_on_the_same_items(world, data, done, tmp_path):
             against=tmp_path,
             settings=SETTINGS,
         )
+
+
+def test_parts_that_are_not_compared_are_named(world, data, done, tmp_path):
+    other = shutil.copytree(done[0], tmp_path / "other")
+    words = ["suite", "glue", "--model", world.modern / "model", "--data", data, "--out", done[0], "--seeds", 2]
+    request = load_yaml(other / "suite.yaml")
+    request["files"]["CoLA"]["dev"] = "another"
+    (other / "suite.yaml").write_text(dump_yaml(request))
+    found = world.command(*words, *SETTINGS, "--against", other)
+    assert found.status == 0, found.err
+    assert "left out, as the other has no scores on the same files: CoLA dev" in found.out.replace("\n", " ")
+    shutil.rmtree(other / "STS-B" / "seed-1")
+    shutil.rmtree(other / "STS-B" / "seed-2")
+    shutil.rmtree(other / "MNLI")
+    found = world.command(*words, *SETTINGS, "--against", other)
+    assert found.status == 2 and "has no part to compare with this one: no run of it is finished" in found.err
+    (other / "suite.yaml").write_text(dump_yaml(request | {"files": {}}))
+    found = world.command(*words, *SETTINGS, "--against", other)
+    assert found.status == 2 and "has no part to compare with this one: their files differ" in found.err
+
+
+def test_simple_methods_are_asked_again_where_files_are_others(done, tmp_path):
+    (mnli,) = [one for one in find("pretune.evaluate.suites", "suite", "glue").parts if one.name == "MNLI"]
+    out = shutil.copytree(done[0], tmp_path / "out")
+
+    def accuracy():
+        (found, *_) = [one for one in results(out, [mnli]) if one.file == "mismatched"]
+        return found.baselines["majority"]["accuracy"]
+
+    assert accuracy() == pytest.approx(1 / 3)
+    for path, label in (("mismatched", "neutral"), ("train", "neutral")):
+        file = out / "data" / "MNLI" / f"{path}.jsonl"
+        rows = [row | {"label": label} for row in records.read_json_lines(file)]
+        if path == "train":
+            rows[0]["label"] = "contradiction"
+        records.write_text(file, records.json_lines(rows))
+        assert accuracy() == (0.0 if path == "mismatched" else 1.0)
 
 
 def test_nothing_there_says_where_it_is_published(world, tmp_path):

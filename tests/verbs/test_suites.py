@@ -8,9 +8,10 @@ import pytest
 import published
 from pretune.core.errors import InputError
 from pretune.core.registry import find
-from pretune.verbs import suite_runs
+from pretune.text.records import Record
+from pretune.verbs import records, suite_runs
 from pretune.verbs.suite import suite
-from pretune.verbs.suite_runs import Request, prepared, settings_of
+from pretune.verbs.suite_runs import Request, Run, prepared, settings_of
 
 SETTINGS = ["steps=2", "batch_size=4", "max_length=48", "optimizer.lr=1e-3"]
 
@@ -204,3 +205,9 @@ def test_files_are_read_where_they_are(tmp_path):
     part = find("pretune.evaluate.suites", "suite", "sts").parts[0]
     with pytest.raises(InputError, match=r"sts-dev\.csv: no record in it"):
         prepared(part, Request("x", data, tmp_path / "out", 1))
+
+
+def test_kept_predictions_hold_any_character(tmp_path):
+    found = [{"choice": 0, "text": "a\u2028b\u2029c\x85d\ne"}, {"choice": 1, "text": "f"}]
+    records.write_text(tmp_path / "predictions-dev.jsonl", records.json_lines(found))
+    assert Run(tmp_path).predictions("dev", [Record({}), Record({})]) == found

@@ -5,6 +5,8 @@
 """
 
 import functools
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -17,6 +19,8 @@ from pretune.core.errors import InputError, unknown
 from pretune.core.strict_json import read_text
 from pretune.core.strict_yaml import parse_yaml
 
+_INTEGER = re.compile(r"-?[1-9][0-9]*|0")
+_DECIMAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
 MAX_YAML_BYTES = 1 << 18
 """Some hundred times a run.yaml, and a few seconds of the reader at most."""
 
@@ -24,9 +28,12 @@ MAX_YAML_BYTES = 1 << 18
 class Settings(BaseModel):
     """Base of every config: frozen, and unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True, coerce_numbers_to_str=True
+    )
 
 
+_TEXTS = ConfigDict(coerce_numbers_to_str=True)
 S = TypeVar("S", bound=Settings)
 T = TypeVar("T")
 
@@ -57,13 +64,17 @@ def _settings_in(annotation: Any) -> type[Settings] | None:
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """`["optimizer.lr=3e-4", "steps=10"]` to a nested dict; values are read as YAML scalars or lists, and what would be
-    a mapping without braces is a text as it stands.
+    """`["optimizer.lr=3e-4", "steps=10"]` to a nested dict.
+
+    A value is a number in decimal digits, true, false, null or nothing, a list or mapping in brackets (YAML), a text in
+    quotes, or else a text as it stands: `yes`, `010`, `|` and dates are texts. Names of columns are always texts.
 
     >>> parse_assignments(["optimizer.lr=3e-4", "steps=10"])
     {'optimizer': {'lr': 0.0003}, 'steps': 10}
     >>> parse_assignments(["task.prefix=translate German to English: "])
     {'task': {'prefix': 'translate German to English: '}}
+    >>> parse_assignments(['task.positive="0"', "task.separator=|", "columns.text=#1 String"])
+    {'task': {'positive': '0', 'separator': '|'}, 'columns': {'text': '#1 String'}}
     """
     tree: dict[str, Any] = {}
     for assignment in assignments:
@@ -79,23 +90,39 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             node = inner
         if leaf in node:
             raise InputError(f"{key} is set twice")
-        node[leaf] = _parse_value(text)
+        node[leaf] = _parse_value(text, is_text=parents[-1:] == ["columns"])
     return tree
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(text: str, is_text: bool) -> Any:
+    bare = text.strip()
     try:
         value = parse_yaml(text, "setting")
     except InputError:
         return text
-    if isinstance(value, Mapping) and not text.lstrip().startswith("{"):
+    if bare[:1] in ("'", '"') and isinstance(value, str):
+        return value
+    if is_text:
         return text
-    if isinstance(value, str):  # YAML 1.1 reads 3e-4 as text
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    if bare[:1] in ("[", "{") or bare.lower() in ("true", "false", "null", ""):
+        return value
+    if _INTEGER.fullmatch(bare):
+        return int(bare)
+    return float(bare) if _DECIMAL.fullmatch(bare) else text
+
+
+def assignment(key: str, value: Any) -> str:
+    """`KEY=VALUE`, which `parse_assignments` reads as this value; a text stands in quotes only where it must.
+
+    >>> assignment("task.positive", "1"), assignment("task.metric", "f1"), assignment("epochs", 1)
+    ('task.positive="1"', 'task.metric=f1', 'epochs=1')
+    """
+    if not isinstance(value, str):
+        return f"{key}={json.dumps(value, ensure_ascii=False)}"
+    if _parse_value(value, is_text=key.split(".")[-2:-1] == ["columns"]) == value:
+        return f"{key}={value}"
+    quoted = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf"))
+    return f"{key}={quoted.strip()}"
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +152,8 @@ def resolve(kind: type[S], *layers: Mapping[str, Any], assignments: Sequence[str
 
 
 def called(what: str, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
-    """`function(**arguments)`, each checked against its annotation first. Raises InputError that begins with `what`.
+    """`function(**arguments)`, each checked against its annotation first: where only a text is wanted, a number or a
+    truth value is one. Raises InputError that begins with `what`.
 
     >>> def half(number: float) -> float:
     ...     return number / 2
@@ -136,7 +164,9 @@ def called(what: str, function: Callable[..., T], arguments: Mapping[str, Any]) 
     checked = {}
     for name, value in arguments.items():
         try:
-            checked[name] = TypeAdapter(hints[name]).validate_python(value)
+            if isinstance(value, bool) and hints[name] in (str, str | None):
+                value = str(value).lower()
+            checked[name] = TypeAdapter(hints[name], config=_TEXTS).validate_python(value)
         except ValidationError as error:
             raise InputError(f"{what}: {name}: {'; '.join(map(_in_words, error.errors()))}") from error
     try:

@@ -34,9 +34,10 @@ from pretune.tasks.contexts import Context, featurize_context, read_context
 from pretune.tasks.evidence import Evidence
 from pretune.tasks.items import Items, of_sums
 from pretune.tasks.sliding_window import best_spans, first_sentence
-from pretune.tasks.task import Prediction, Scores, Task, chosen
+from pretune.tasks.task import Featurized, Prediction, Scores, Task, chosen
 from pretune.tasks.texts import on_host, room_for, text_of
 from pretune.text.answers import answers_of, named, place_of
+from pretune.text.offsets import Answer, places_of
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Tokenizer
 
@@ -145,6 +146,21 @@ class answer(Task):
         if not number:
             return ()
         return (f"{number:,} questions have no answer, and this model always gives one: they count as wrong.",)
+
+    def remarks_on(self, source: Featurized) -> tuple[str, ...]:
+        """Also says how many answers cannot be given exactly, as they begin or end inside a unit."""
+        pairs = list(zip(source.records, source.examples, strict=True))
+        asked = [(record, answers, example) for record, example in pairs if (answers := answers_of(record))]
+        number = sum(not _can_be_given(*one, self.head) for one in asked)
+        found = self.remarks(source.records)
+        if not number:
+            return found
+        units = "words" if self.whole_words else "pieces"
+        told = (
+            f"{number:,} of {len(asked):,} questions have no answer that begins and ends where the context's {units} do"
+        )
+        todo = ": task.whole_words=false lets answers begin and end at any piece" if self.whole_words else ""
+        return (*found, f"{told}{todo}.")
 
     def featurize(
         self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True
@@ -297,6 +313,18 @@ class answer(Task):
             found = {"first-sentence": [context[slice(*first_sentence(context))] for _, context in pairs]}
         found["sliding-window"] = best_spans(pairs)
         return {name: [{"answer": text} for text in texts] for name, texts in found.items()}
+
+
+def _can_be_given(record: Record, answers: Sequence[Answer], example: Example, head: str) -> bool:
+    """Whether an answer may start and end where one of the gold ones does."""
+    given_M3 = on_host(example.predict[head].given_M)
+    starts, ends = set(given_M3[:, 0].tolist()), set(given_M3[:, 1].tolist())
+    for text, start in answers:
+        left, bare = len(text) - len(text.lstrip()), text.strip()
+        for place in [start] if start is not None else places_of(record["context"], text):
+            if place + left in starts and place + left + len(bare) in ends:
+                return True
+    return False
 
 
 def _shown(candidate: Candidate, context: str) -> dict[str, str | int | float]:

@@ -111,7 +111,7 @@ class choose(Task):
     ) -> Example:
         """A sequence for each choice, all of one group, numbered by `given_M`. `gold_M` and `weight_M` are 1 at the
         right choice's row and 0 at others (with a head that pools, at its rows, which share the weight)."""
-        asked, room = choices_of(record), room_for(template, 2, max_length)
+        asked, room = choices_of(record, labelled=labelled), room_for(template, 2, max_length)
         context, context_length = tokenizer.encode_start(asked.text, room)
         parts: list[list[Span]] = []
         num_cut = 0
@@ -154,7 +154,7 @@ class choose(Task):
 
     def conclude(self, evidence: Sequence[Evidence], records: Sequence[Record]) -> list[Prediction]:
         pairs = zip(records, evidence, strict=True)
-        return [_prediction(choices_of(record), one.values[:, 0].tolist()) for record, one in pairs]
+        return [_prediction(choices_of(record, labelled=False), one.values[:, 0].tolist()) for record, one in pairs]
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """accuracy: share of records whose right choice was taken."""

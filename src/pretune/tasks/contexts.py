@@ -12,6 +12,7 @@ both sides (the same file, `_check_is_max_context`), which here is the one whose
 Dimensions: P pieces of the context, U units (words, or pieces), M rows that are read, W windows.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,16 @@ from pretune.tokenizers.tokenizer import Tokenizer
 
 NOWHERE = -1
 """Of a row at which no answer may start (or end): the character it would start at."""
+_THAI_TO_KHMER = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\ua9e0-\ua9ff\uaa60-\uaa7f"
+_KANA = r"\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_IDEOGRAPHS = r"\u3005-\u3007\u3100-\u312f\u31a0-\u31bf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_UNSPACED = re.compile(f"[{_THAI_TO_KHMER}{_KANA}{_IDEOGRAPHS}]")
+"""Scripts without spaces between words: Thai, Lao, Myanmar, Khmer; kana; Chinese characters and Bopomofo. Hangul has
+spaces."""
+_BELONGS_BEFORE = re.compile(r"[\u0e33\u0eb3\uff9e\uff9f\u200c\u200d]")
+"""Letters that are part of the grapheme before them, as all marks are."""
+_JOINS_NEXT = re.compile(r"[\u1039\u17d2\u200d]")
+"""Myanmar's virama, Khmer's coeng and the joiner: what follows is part of their grapheme."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +60,8 @@ class Context:
 
 
 def read_context(text: str, tokenizer: Tokenizer, whole_words: bool) -> Context:
-    """whole_words: units are the tokenizer's words (of letters, of digits, punctuation marks); else single pieces.
+    """whole_words: units are the tokenizer's words (of letters, of digits, punctuation marks); else single pieces. In
+    scripts without spaces, where such a word may be a clause, a unit also begins at each piece between graphemes.
 
     Marks that the tokenizer strips (accents written as characters of their own) belong to the unit before them.
     """
@@ -57,6 +69,8 @@ def read_context(text: str, tokenizer: Tokenizer, whole_words: bool) -> Context:
     is_first_P = np.ones(len(pieces), np.bool_)
     if whole_words:
         is_first_P[1:] = pieces.words_P[1:] != pieces.words_P[:-1]
+        if _UNSPACED.search(text):
+            is_first_P |= _begins_unspaced(text, pieces.offsets_P2)
     first_U = np.flatnonzero(is_first_P)
     last_U = np.append(first_U[1:], len(pieces)) - 1 if len(first_U) else first_U
     chars_U2 = np.stack([pieces.offsets_P2[first_U, 0], pieces.offsets_P2[last_U, 1]], -1).astype(np.int64)
@@ -64,6 +78,18 @@ def read_context(text: str, tokenizer: Tokenizer, whole_words: bool) -> Context:
         _take_marks(text, chars_U2)
     is_seen_U = chars_U2[:, 1] > chars_U2[:, 0]  # a space that is a piece by itself is no answer
     return Context(pieces, first_U[is_seen_U], last_U[is_seen_U], chars_U2[is_seen_U])
+
+
+def _begins_unspaced(text: str, offsets_P2: AnyArray) -> AnyArray:
+    """Truth values: the pieces that begin a grapheme, and border on a character of a script without spaces."""
+    found, seen = np.zeros(len(offsets_P2), np.bool_), 0
+    for piece, (start, end) in enumerate(offsets_P2.tolist()):
+        if seen <= start < end and start:  # else it goes on in a character that several pieces make up
+            before, first = text[start - 1], text[start]
+            inside = unicodedata.category(first)[0] == "M" or _BELONGS_BEFORE.match(first) or _JOINS_NEXT.match(before)
+            found[piece] = not inside and bool(_UNSPACED.match(first) or _UNSPACED.match(before))
+        seen = max(seen, end)
+    return found
 
 
 def _take_marks(text: str, chars_U2: IntArray) -> None:

@@ -27,7 +27,7 @@ from pretune.tasks.task import Prediction, Scores, chosen
 from pretune.tasks.texts import one_a_group, text_of
 from pretune.tasks.whole_texts import WholeTexts, head_pooling
 from pretune.text.contents import Gold
-from pretune.text.labels import as_number
+from pretune.text.labels import as_number, check_correlation
 from pretune.text.records import Record
 from pretune.tokenizers.tokenizer import Tokenizer
 
@@ -39,7 +39,8 @@ class regress(WholeTexts):
     """text [text_b] -> number.
 
     metric: the main one, pearson or spearman. mean, spread: value = mean + spread * output, bound by `fit_labels`;
-    0 and 1 with scale="raw" and after `finish`. pooling, windows, stride: `WholeTexts`.
+    0 and 1 with scale="raw" and after `finish`. num_texts: 1 or 2, bound by `fit_labels`, and records with another
+    number are refused; None (models saved without it): as each record has them. pooling, windows, stride: `WholeTexts`.
 
     >>> from pretune.core.assemble import Template
     >>> from pretune.text.records import Record
@@ -51,8 +52,8 @@ class regress(WholeTexts):
     >>> rows = [{"text": "a", "text_b": "b", "label": "1.0"}, {"text": "a", "text_b": "a", "label": 5}]
     >>> records = [Record(row) for row in rows]
     >>> task = regress().fit_labels(records)
-    >>> task.mean, task.spread
-    (3.0, 2.0)
+    >>> task.mean, task.spread, task.num_texts
+    (3.0, 2.0, 2)
     >>> example = task.featurize(records[1], tokenizer, Template(tokenizer.special_ids), max_length=8)
     >>> example.source.ids_T.tolist(), example.predict["sequence"].gold_M.tolist()
     ([1, 3, 2, 3, 2], [1.0])
@@ -64,6 +65,7 @@ class regress(WholeTexts):
     scale: Scale = "standard"
     mean: float = 0.0
     spread: float = 1.0
+    num_texts: Literal[1, 2] | None = None
 
     gold: ClassVar[Gold] = "values"
 
@@ -80,23 +82,31 @@ class regress(WholeTexts):
     def head_spec(self) -> HeadSpec:
         return HeadSpec("sequence", ("value",), problem="regression", pooling=head_pooling(self.pooling))
 
+    @property
+    def label_settings(self) -> dict[str, Any]:
+        return {"num_texts": self.num_texts}
+
     def fit_labels(self, records: Sequence[Record]) -> Self:
         values = np.array([_value(record) for record in records], np.float64)
         if len(values) < 2 or (values == values[0]).all():
             raise InputError(f"all {len(values)} training values are the same: there is nothing to learn")
+        bound = replace(self, num_texts=self.num_texts or _num_texts(records[0]))
+        bound.check(records)
         if self.scale == "raw" or (self.mean, self.spread) != (0.0, 1.0):
-            return self
-        return replace(self, mean=float(values.mean()), spread=float(values.std()))
+            return bound
+        return replace(bound, mean=float(values.mean()), spread=float(values.std()))
 
     def check(self, records: Sequence[Record]) -> None:
         for record in records:
             _value(record)
+            self._texts(record)
+        check_correlation(records)
 
     def featurize(
         self, record: Record, tokenizer: Tokenizer, template: Template, max_length: int, *, labelled: bool = True
     ) -> Example:
         gold = (_value(record) - self.mean) / self.spread if labelled else None
-        return self._featurize(_texts(record), gold, tokenizer, template, max_length)
+        return self._featurize(self._texts(record), gold, tokenizer, template, max_length)
 
     def loss_of(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Loss]:
         """Squared error in units of the trained scale."""
@@ -129,8 +139,24 @@ class regress(WholeTexts):
         """mean: the mean training value; tfidf: ridge regression on TF-IDF (and overlap) features."""
         gold = [_value(record) for record in train]
         values = {"mean": [float(np.mean(gold))] * len(test)}
-        values["tfidf"] = linear_values([_texts(record) for record in train], gold, [_texts(record) for record in test])
+        texts, test_texts = ([self._texts(record) for record in part] for part in (train, test))
+        values["tfidf"] = linear_values(texts, gold, test_texts)
         return {name: [{"value": value} for value in column] for name, column in values.items()}
+
+    def _texts(self, record: Record) -> tuple[str, ...]:
+        """The record's texts. InputError where they are not as many as those of the training records."""
+        if self.num_texts is None:
+            return tuple(
+                text_of(record, column) for column in (("text", "text_b") if "text_b" in record else ("text",))
+            )
+        found = _num_texts(record)
+        if found != self.num_texts:
+            has, have = ("no 'text_b'", "have one") if found == 1 else ("a 'text_b'", "have none")
+            raise record.error(
+                f"{has}, and the records the model learns from {have}",
+                "give all records one text, or all two; columns.text_b=NAME names the column of the second",
+            )
+        return tuple(text_of(record, column) for column in ("text", "text_b")[:found])
 
     def suit(self, model: Any) -> Self:
         """InputError for a scale that could not be folded into the head in the end: GPT's have no bias."""
@@ -170,8 +196,8 @@ def _value(record: Record) -> float:
     return as_number(record)
 
 
-def _texts(record: Record) -> tuple[str, ...]:
-    return tuple(text_of(record, column) for column in (("text", "text_b") if "text_b" in record else ("text",)))
+def _num_texts(record: Record) -> Literal[1, 2]:
+    return 1 if record.get("text_b") is None else 2
 
 
 def _columns(predictions: Sequence[Prediction], records: Sequence[Record]) -> tuple[list[float], list[float]]:

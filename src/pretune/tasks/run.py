@@ -134,5 +134,5 @@ def judged(source: TaskSource, predictions: list[Prediction], seconds: float) ->
     scores = source.task.score(predictions, source.records)
     items = source.task.items(predictions, source.records)
     counts = (len(source), source.num_truncated, source.num_cut, source.num_empty)
-    remarks = source.task.remarks(source.records)
+    remarks = source.task.remarks_on(source)
     return Evaluation(predictions, scores, items, *counts, seconds, remarks)

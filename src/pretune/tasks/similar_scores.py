@@ -19,7 +19,7 @@ from pretune.tasks.likeness import Likeness, likenesses
 from pretune.tasks.one_label import OneLabel
 from pretune.tasks.task import Prediction, Scores
 from pretune.tasks.texts import text_of
-from pretune.text.labels import as_number
+from pretune.text.labels import as_number, check_correlation
 from pretune.text.records import Record
 
 Baselines = dict[str, list[Prediction]]
@@ -48,6 +48,7 @@ class Values:
     def check(self, records: Sequence[Record]) -> None:
         for record in records:
             value_of(record)
+        check_correlation(records)
 
     def score(self, predictions: Sequence[Prediction], records: Sequence[Record]) -> Scores:
         """spearman, pearson; 0 for constant predictions."""

@@ -186,6 +186,10 @@ class Task(Protocol):
         """What a reader of scores on these records must know, in sentences."""
         return ()
 
+    def remarks_on(self, source: Featurized) -> tuple[str, ...]:
+        """The same, where only what the records became can tell."""
+        return self.remarks(source.records)
+
     def suit(self, model: Any) -> Self:
         """The task for the rows that this model's head reads. To be called before the first `featurize`."""
         return self

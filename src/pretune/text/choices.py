@@ -3,7 +3,8 @@
 Each choice is judged as one pair of texts. What the pair is made of follows whoever wrote the method down:
 
 plain  {"text", "choices": [...], "label": index}             text | choice (Devlin et al. 2019, section 4.4)
-       with a "question" in words besides                     text | question + choice (as RACE)
+       with a "question" in words besides                     text | question + choice (as RACE; a blank is a run of
+       `_` that touches no letter or digit)
 copa   {"premise", "choice1", "choice2", "question": "cause" or "effect", "label": 0 or 1}; also with "text" and
        "choices"       premise + the question in words | choice. The words are those of Roemmele et al. 2011, section 2
 swag   sent1, sent2, ending0, ending1 ..., label (CSV; Zellers et al. 2018)     sent1 | sent2 + ending
@@ -56,8 +57,9 @@ def layout_of(record: Record) -> str:
     return found[0]
 
 
-def choices_of(record: Record) -> Choices:
-    """What a record asks. InputError for anything that is missing or wrong, the label apart.
+def choices_of(record: Record, *, labelled: bool = True) -> Choices:
+    """What a record asks. InputError for anything that is wrong, and for what is missing, the label apart. labelled:
+    False where nobody needs the label: it is not looked at.
 
     >>> record = Record({"premise": "It rained.", "choice1": "I got wet.", "choice2": "I slept.", "question": "effect"})
     >>> choices_of(record).text
@@ -65,6 +67,9 @@ def choices_of(record: Record) -> Choices:
     >>> choices_of(Record({"article": "A cat.", "question": "It is a _ .", "options": ["dog", "cat"], "answer": "B"}))
     Choices(layout='race', text='A cat.', seconds=('It is a dog .', 'It is a cat .'), texts=('dog', 'cat'), label=1)
     """
+    if not labelled:
+        kept = {name: value for name, value in record.items() if name not in ("label", "answer", "answerKey")}
+        record = Record(kept, record.path, record.line)
     found = _READ[layout_of(record)](record)
     if len(found.texts) < 2:
         raise record.error(f"{len(found.texts)} choices: there is nothing to choose", "give at least two")
@@ -76,18 +81,18 @@ def choices_of(record: Record) -> Choices:
 
 def _plain(record: Record) -> Choices:
     texts, question = _list(record, "choices"), record.get("question")
-    if question in ASKS:
+    if isinstance(question, str) and question in ASKS:
         return _of_copa(record, "text", question, texts, _index(record, "label", len(texts)))
     text, label = _text(record, "text"), _index(record, "label", len(texts))
     if question is None:
         return Choices("plain", text, texts, texts, label)
-    return Choices("plain", text, _answered(_text(record, "question"), texts), texts, label)
+    return Choices("plain", text, _answered(_text(record, "question"), texts, _LONE_BLANK), texts, label)
 
 
 def _copa(record: Record) -> Choices:
     texts = (_text(record, "choice1"), _text(record, "choice2"))
     question = record.get("question")
-    if question not in ASKS:
+    if not isinstance(question, str) or question not in ASKS:
         raise record.error(f"question is {question!r:.40}", "COPA asks for the cause or the effect")
     return _of_copa(record, "premise", question, texts, _index(record, "label", 2))
 
@@ -109,13 +114,13 @@ def _swag(record: Record) -> Choices:
 def _race(record: Record) -> Choices:
     texts = _list(record, "options")
     letters = [chr(ord("A") + number) for number in range(len(texts))]
-    seconds = _answered(_text(record, "question"), texts)
+    seconds = _answered(_text(record, "question"), texts, _BLANK)
     return Choices("race", _text(record, "article"), seconds, texts, _named(record, "answer", letters))
 
 
 def _arc(record: Record) -> Choices:
-    question = record["question"]
-    asked: Any = question if isinstance(question, Mapping) else {"stem": question, "choices": record["choices"]}
+    question = record.get("question")
+    asked: Any = question if isinstance(question, Mapping) else {"stem": question, "choices": record.get("choices")}
     choices = asked.get("choices")
     if isinstance(choices, Mapping):
         texts, labels = choices.get("text"), choices.get("label")
@@ -148,10 +153,15 @@ _FITS: Mapping[str, Callable[[Record], bool]] = {
 }
 
 
-def _answered(question: str, texts: Sequence[Any]) -> tuple[str, ...]:
+_BLANK = re.compile("_+")
+_LONE_BLANK = re.compile(r"(?<!\w)_+(?!\w)")
+"""Not the underscore of a name such as my_var."""
+
+
+def _answered(question: str, texts: Sequence[Any], blank: re.Pattern[str]) -> tuple[str, ...]:
     """The question with each choice in its blank, or behind it."""
-    if "_" in question:
-        return tuple(re.sub("_+", lambda _, text=text: str(text), question, count=1) for text in texts)  # type: ignore[misc]
+    if blank.search(question):
+        return tuple(blank.sub(lambda _, text=text: str(text), question, count=1) for text in texts)  # type: ignore[misc]
     return tuple(f"{question.rstrip()} {text}" for text in texts)
 
 

@@ -47,11 +47,17 @@ def as_number(record: Record, column: str = "label") -> float:
     value = record.get(column)
     try:
         number = float("nan") if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not math.isfinite(number):
-        raise record.error(f"label {value!r} is not a finite number", "write a number, for example 3.5")
+        raise record.error(f"label {value!r:.60} is not a finite number", "write a number, for example 3.5")
     return number
+
+
+def check_correlation(records: Sequence[Record]) -> None:
+    """InputError for a single record: its value correlates with nothing."""
+    if len(records) == 1:
+        raise records[0].error("the only record, and one value has no correlation", "give at least two records")
 
 
 def _kind(record: Record, column: str) -> str:

@@ -198,7 +198,7 @@ def _model_run(
     """Predictions on the test records and the facts of run.json; trained only if they are not there."""
     kept, told = place / "predictions.jsonl", place / "run.json"
     if told.is_file():
-        return _read_lines(kept), json.loads(told.read_text("utf-8"))
+        return records.read_json_lines(kept), json.loads(told.read_text("utf-8"))
     settings = plan.settings_for(system, seed, len(labelled))
     how: dict[str, Any] = {"top": plan.settings.top, "shape": plan.settings.model, "allow_pickle": plan.allow_pickle}
     bundle = begin(plan.model, task, seed=seed, head="fresh", **how).bundle
@@ -218,7 +218,7 @@ def _model_run(
         "truncated": tuned.num_truncated,
         "truncated_when_scored": found.num_truncated,
     }
-    _write_lines(kept, found.predictions)
+    records.write_text(kept, records.json_lines(found.predictions))
     records.write_json(told, facts)
     shutil.rmtree(place / "checkpoints", ignore_errors=True)
     score = found.scores[task.main_metric]
@@ -235,20 +235,12 @@ def _simple_run(
     listed = place / "methods.json"
     if listed.is_file():
         names = json.loads(listed.read_text("utf-8"))["methods"]
-        return {name: _read_lines(place / f"{name}.jsonl") for name in names}
+        return {name: records.read_json_lines(place / f"{name}.jsonl") for name in names}
     found = task.baseline_predictions(labelled, plan.test)
     for name, guesses in found.items():
-        _write_lines(place / f"{name}.jsonl", guesses)
+        records.write_text(place / f"{name}.jsonl", records.json_lines(guesses))
     records.write_json(listed, {"methods": list(found)})
     return found
-
-
-def _write_lines(path: Path, rows: Sequence[Any]) -> None:
-    records.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def _read_lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def _finish(plan: Plan, results: LearningCurve, request: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:

@@ -83,6 +83,16 @@ class Ensemble:
         found = self._decided(sources, records)[0]
         return self.task.shown(found, records), _num_cut(sources)
 
+    def num_accepted(self, records: Sequence[Record]) -> int:
+        """How many records stand before the first that a member's task refuses."""
+        for number, record in enumerate(records):
+            try:
+                for member in self.members:
+                    member.source([record])
+            except InputError:
+                return number
+        return len(records)
+
     def evaluate(self, records: Sequence[Record], max_length: int | None = None) -> tuple[Evaluation, list[Scores]]:
         """Scores on labelled records, and of several members those of each alone."""
         for member in self.members:

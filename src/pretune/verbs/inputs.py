@@ -112,7 +112,12 @@ def _records(file: str | Path, columns: Mapping[str, str]) -> Iterator[Record]:
             yield Record({"text": line}, name_of(file), number)
         elif line.strip():
             row = _json_row(line, number)
-            yield Record(row | {name: row[column] for name, column in columns.items() if column in row}, STDIN, number)
+            for name, column in columns.items():
+                if column not in row:
+                    raise bad_line(
+                        STDIN, number, f"no {column!r} in the object", f"columns.{name} names it: correct one"
+                    )
+            yield Record(row | {name: row[column] for name, column in columns.items()}, STDIN, number)
 
 
 def _json_row(line: str, number: int) -> dict[str, Any]:

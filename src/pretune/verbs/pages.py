@@ -1,6 +1,5 @@
 """report.html and card.md of a run, from what its files say."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,14 +13,14 @@ from pretune.evaluate.report import Code, Report, Section, Text, write_report
 from pretune.evaluate.table import Cell, Table, as_text
 from pretune.metrics.intervals import Interval
 from pretune.verbs import plan_outcome
-from pretune.verbs.records import write_text
+from pretune.verbs.records import read_json_lines, write_text
 
 MAX_POINTS = 400
 
 
 def read_curve(metrics_file: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl."""
-    return [_numbers(json.loads(line)) for line in metrics_file.read_text("utf-8").splitlines()]
+    return [_numbers(line) for line in read_json_lines(metrics_file)]
 
 
 def _numbers(value: Any) -> Any:

@@ -43,9 +43,16 @@ def predict_file(
     num_records = num_cut = 0
     try:
         for block in record_blocks(file, {name: str(column) for name, column in columns.items()}):
-            predictions, cut = ensemble.predict_records(block)
+            refused: InputError | None = None
+            try:
+                predictions, cut = ensemble.predict_records(block)
+            except InputError as error:
+                block, refused = block[: ensemble.num_accepted(block)], error
+                predictions, cut = ensemble.predict_records(block) if block else ([], 0)
             num_records, num_cut = num_records + len(block), num_cut + cut
             yield from predictions
+            if refused is not None:
+                raise refused
     finally:
         if num_cut:
             say(f"{num_cut:,} of {num_records:,} texts were longer than {ensemble.longest} tokens and were cut")

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -16,7 +16,7 @@ import torch
 
 from pretune.checkpoint.store import checkpoints
 from pretune.core import lock
-from pretune.core.config import dump_yaml, load_yaml
+from pretune.core.config import assignment, dump_yaml, load_yaml
 from pretune.core.errors import InputError, RunError
 from pretune.core.finite import finite
 from pretune.core.hooks import Hook
@@ -62,6 +62,17 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """One JSON object, readable and with a final newline; null stands for a number that is not finite."""
     write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def json_lines(values: Iterable[Any]) -> str:
+    """A JSON value a line, as `read_json_lines` reads them back."""
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """The values of a file with a JSON value a line. Lines end at "\\n" alone: U+2028, U+2029 and U+0085, at which
+    `splitlines` breaks too, stand as they are inside a JSON text."""
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
 def write_yaml(path: Path, value: Mapping[str, Any]) -> None:
@@ -221,4 +232,4 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}"
+            yield assignment(f"{prefix}{key}", value)

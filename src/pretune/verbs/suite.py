@@ -75,8 +75,9 @@ def suite(
         raise InputError(f"none of the files of {name} is in {data}:\n" + "\n".join(absent))
     with claimed(request.out, f"pretune suite {name}"):
         _write_request(request, chosen, present)
+        shared = [] if against is None else _shared(Path(against), chosen, present, request)
         found, notes = _run(request, present)
-        others = None if against is None else _other(Path(against), chosen, present, request)
+        others = None if against is None else results(Path(against), shared, allow_pickle)
         mean, told = average(chosen, found)
         about, notes = notes, [told, _seeds_note(seeds), *notes, *absent]
         rows = standings(found)
@@ -139,23 +140,32 @@ def part_hashes(part: Part, data: Path) -> dict[str, str]:
     return found
 
 
-def _other(directory: Path, chosen: Suite, present: Sequence[Part], request: Request) -> list[Scored]:
-    """What another model's finished suite predicted on the same files."""
+def _shared(directory: Path, chosen: Suite, present: Sequence[Part], request: Request) -> list[Part]:
+    """The parts that another model's suite was scored on with the same files. InputError where there are none."""
     if not (directory / "suite.yaml").is_file():
         raise InputError(f"{directory} holds no suite: --against takes the --out directory of another `pretune suite`")
     theirs, ours = load_yaml(directory / "suite.yaml"), load_yaml(request.out / "suite.yaml")
     if theirs["suite"] != chosen.name:
         raise InputError(f"{directory} holds the suite {theirs['suite']}, not {chosen.name}")
     same = [part for part in present if theirs["files"].get(part.name) == ours["files"][part.name]]
-    return results(directory, same, request.allow_pickle)
+    finished = [part for part in same if _seeds(directory, part)]
+    if not finished:
+        why = "no run of it is finished" if same else "their files differ"
+        raise InputError(f"{directory} has no part to compare with this one: {why}")
+    return finished
+
+
+def _seeds(directory: Path, part: Part) -> list[int]:
+    """Of a part's finished runs."""
+    runs = (directory / (part.trained_on or part.name)).glob("seed-*/metrics.json")
+    return sorted(int(run.parent.name.removeprefix("seed-")) for run in runs)
 
 
 def results(directory: Path, parts: Sequence[Part], allow_pickle: bool = False) -> list[Scored]:
     """What the finished runs of a suite's directory predicted on these parts, without doing anything again."""
     found = []
     for part in parts:
-        runs = (directory / (part.trained_on or part.name)).glob("seed-*/metrics.json")
-        seeds = sorted(int(run.parent.name.removeprefix("seed-")) for run in runs)
+        seeds = _seeds(directory, part)
         files = {name: directory / "data" / part.name / f"{name}.jsonl" for name in part.scored}
         files["train"] = directory / "data" / (part.trained_on or part.name) / "train.jsonl"
         files = {name: path for name, path in files.items() if path.is_file()}
@@ -175,8 +185,12 @@ def _tables(
         differences = compared(found, others)
         facts["against"] = [difference.facts for difference in differences]
         columns = ("part", "file", "metric", "difference [95 %]", "McNemar p")
-        told = "this model minus the other on the same items; parts whose files differ are left out"
-        tables.append(Table(columns, tuple(one.cells for one in differences), "Against the other model", (told,)))
+        told = ["this model minus the other on the same items"]
+        both = {(one.part, one.file) for one in differences}
+        left_out = dict.fromkeys(f"{row.part} {row.file}" for row in rows if (row.part, row.file) not in both)
+        if left_out:
+            told.append(f"left out, as the other has no scores on the same files: {', '.join(left_out)}")
+        tables.append(Table(columns, tuple(one.cells for one in differences), "Against the other model", tuple(told)))
     return tables, facts
 
 

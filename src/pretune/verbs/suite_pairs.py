@@ -8,7 +8,6 @@ The same call continues where it was interrupted, set by set; a finished one ope
 the model is opened, so what is wrong with one is said at once.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,8 +125,7 @@ class _Run:
                 if not kept.is_file():
                     scored = self._score(name, phenomenon, pairs, scoring)
                     ids = [str(pair.get("pairID", place)) for place, pair in enumerate(pairs)]
-                    lines = (json.dumps(row) + "\n" for row in as_rows(scored, ids))
-                    records.write_text(kept, "".join(lines))
+                    records.write_text(kept, records.json_lines(as_rows(scored, ids)))
                 found.append(read_scores(kept, name, phenomenon, len(pairs)))
                 progress("sets", number + 1, len(self.pairs))
         return found
@@ -148,7 +146,7 @@ class _Run:
 
 def read_scores(path: Path, name: str, phenomenon: str, number: int | None = None) -> ScoredSet:
     """A set's kept scores. InputError where there are not as many as there are pairs."""
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows = records.read_json_lines(path)
     if number is not None and len(rows) != number:
         raise InputError(f"{path} has {len(rows)} scores for {number} pairs: remove it and run again")
     return from_rows(name, phenomenon, rows)

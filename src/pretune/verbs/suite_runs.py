@@ -87,7 +87,7 @@ class Run:
         """Those that are kept under this name, or new ones, which are kept."""
         kept = self.folder / f"predictions-{name}.jsonl"
         if kept.is_file():
-            found = [json.loads(line) for line in kept.read_text("utf-8").splitlines()]
+            found = records.read_json_lines(kept)
             if len(found) != len(rows):
                 raise InputError(
                     f"{kept} has {len(found)} predictions for {len(rows)} records: remove it and run again"
@@ -95,7 +95,7 @@ class Run:
             return found
         bundle = self.bundle
         found = predict(bundle.model, self.task, rows, bundle.tokenizer, bundle.template, longest_of(bundle))
-        records.write_text(kept, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in found))
+        records.write_text(kept, records.json_lines(found))
         return found
 
 
@@ -108,8 +108,7 @@ def prepared(part: Part, request: Request) -> dict[str, Path]:
         if not rows:
             raise InputError(f"{path}: no record in it: fetch the file again")
         found[name] = request.out / "data" / part.name / f"{name}.jsonl"
-        lines = (json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
-        records.write_text(found[name], "".join(lines))
+        records.write_text(found[name], records.json_lines(map(dict, rows)))
     for path in submitted_files(part, request.data).values():
         part.layout.read(path, "submitted")
     return found
@@ -169,14 +168,19 @@ def _kept_name(part: Part, file: str) -> str:
 def _baselines(
     part: Part, name: str, run: Run, rows: Sequence[Record], files: Files, folder: Path
 ) -> dict[str, Scores]:
-    """Scores of the simple methods: those of the run where they tell all metrics of this file, else kept ones."""
+    """Scores of the simple methods: those of the run where they tell all metrics of this file, else those that are kept
+    for these very files."""
     if part.trained_on is None and not part.own and name == next(one for one in part.scored if one in files):
         return dict(run.metrics["baselines"]["scores"])
     kept = folder / "data" / part.name / f"baselines-{name}.json"
-    if not kept.is_file():
+    hashes = {file: records.file_sha256(files[file]) for file in ("train", name)}
+    found = read_json(kept) if kept.is_file() else {}
+    if found.get("files") != hashes:
         guesses = run.task.baseline_predictions(run.rows(files["train"]), rows)
-        records.write_json(kept, {method: scores_of(part, run.task, found, rows) for method, found in guesses.items()})
-    return dict(read_json(kept))
+        scores = {method: scores_of(part, run.task, each, rows) for method, each in guesses.items()}
+        found = {"files": hashes, "scores": scores}
+        records.write_json(kept, found)
+    return dict(found["scores"])
 
 
 def submit(part: Part, request: Request, files: Files, chosen: Sequence[Scored]) -> None:
