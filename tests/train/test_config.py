@@ -31,6 +31,7 @@ def test_given_budget_replaces_the_default_one():
         (["steps=5", "schedule.warmup=10"], "longer than the run"),
         (["steps=5", "schedule.warmup=1.5"], "whole number"),
         (["steps=5", "schedule.name=wsd", "schedule.warmup=0.6", "schedule.decay=0.5"], "exceed the run"),
+        (["steps=100", "schedule.name=wsd", "schedule.warmup=80", "schedule.decay=0.5"], "exceed the run of 100 steps"),
         (["steps=5", "short_length=512", "max_length=128"], "not below max_length"),
         (["seconds=5", "short_length=64"], "short_length=null"),
         (["steps=5", "optimizer.lr=0"], "optimizer.lr"),

@@ -15,12 +15,18 @@ from pretune.train.config import ScheduleSettings
 
 
 def warmup_share(schedule: ScheduleSettings, num_steps: int | None) -> float:
-    """The warm-up as a share of the run. InputError for one in steps if the run is shorter or of unknown length."""
+    """The warm-up as a share of the run. InputError for one in steps if the run is shorter or of unknown length, or if
+    wsd decays before it is over."""
     if schedule.warmup < 1:
         return schedule.warmup
     if num_steps is None or schedule.warmup > max(1, num_steps):
         length = "unknown length" if num_steps is None else f"{num_steps} steps"
         raise InputError(f"schedule.warmup={schedule.warmup:g} steps in a run of {length}: give it as a share below 1")
+    if schedule.overlaps(num_steps):
+        raise InputError(
+            f"schedule.warmup={schedule.warmup:g} steps and schedule.decay={schedule.decay:g} together exceed the run "
+            f"of {num_steps} steps: lower one of them"
+        )
     return schedule.warmup / num_steps
 
 
