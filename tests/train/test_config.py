@@ -34,6 +34,8 @@ def test_given_budget_replaces_the_default_one():
         (["steps=100", "schedule.name=wsd", "schedule.warmup=80", "schedule.decay=0.5"], "exceed the run of 100 steps"),
         (["steps=5", "short_length=512", "max_length=128"], "not below max_length"),
         (["seconds=5", "short_length=64"], "short_length=null"),
+        (["epochs=inf"], "epochs: it should be a finite number"),
+        (["steps=5", "schedule.warmup=inf"], "schedule.warmup: it should be a finite number"),
         (["steps=5", "optimizer.lr=0"], "optimizer.lr"),
         (["steps=5", "optimiser.lr=1"], "optimizer.lr"),
         (["steps=5", "keep_checkpoints=0"], "keep_checkpoints"),

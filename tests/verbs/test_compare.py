@@ -14,6 +14,7 @@ from pretune.train.signals import Stopped
 from pretune.verbs import compare as verb
 from pretune.verbs import compare_scores
 from pretune.verbs.compare import compare
+from pretune.verbs.compare_plan import Budget
 
 pretraining = import_module("pretune.verbs.pretrain")
 BODY = ["model.num_layers=1", "model.hidden_size=32", "model.attention.num_heads=2"]
@@ -281,6 +282,12 @@ def test_a_signal_stops_the_whole_comparison(world, tmp_path, monkeypatch):
     one = ["--seeds", 2, "--tokens", 300, "--body", "modern-tiny", "--corpus", world.corpus, "--out", tmp_path / "out"]
     result = world.command("compare", "bert-ltr", "modern", *SMALL, *one)
     assert result.status == 1 and "stopped by SIGTERM after step 3" in result.err and begun == ["causal_lm"]
+
+
+@pytest.mark.parametrize("budget", [{"flops": float("inf")}, {"flops": float("nan")}, {"flops": -1.0}, {"tokens": 0}])
+def test_a_budget_is_a_number_above_0(budget):
+    with pytest.raises(InputError, match="give a number above 0"):
+        Budget(**budget)
 
 
 @pytest.mark.parametrize(
