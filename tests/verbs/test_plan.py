@@ -5,8 +5,10 @@ other tests may be running beside them: within 15 % it must be on a quiet machin
 """
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,6 +63,22 @@ def test_the_report_shows_both(both):
     _, metrics, out = both
     page = (out / "report.html").read_text()
     assert "Plan and what happened" in page and "peak memory" in page and not metrics["notes"]
+
+
+def test_a_finished_run_given_again_keeps_what_was_measured(world, both, tmp_path, monkeypatch):
+    """By a process that trains nothing of it, and so holds less; without its metrics.json, what its checkpoint says."""
+    _, metrics, out = both
+    out = shutil.copytree(out, tmp_path / "run")
+    for module in ("pretune.verbs.pretrain", "pretune.train.run"):
+        monkeypatch.setattr(import_module(module), "peak_bytes", lambda device: 1)
+    asked = ["pretrain", "bert-tiny", "--corpus", world.corpus, "--out", out, *WORDS, "--json"]
+    again = world.command(*asked).json()
+    names = ("peak_memory_bytes", "disk_bytes", "mfu")
+    assert [again[name] for name in names] == [metrics[name] for name in names]
+    assert again["plan"]["peak_memory_bytes"] == metrics["plan"]["peak_memory_bytes"]
+    (out / "metrics.json").unlink()
+    again = world.command(*asked).json()
+    assert again["peak_memory_bytes"] == pytest.approx(metrics["peak_memory_bytes"], rel=0.1)
 
 
 def test_price_and_energy_follow_the_time(both):

@@ -18,6 +18,7 @@ from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
 from pretune.core.problem import Problem
 from pretune.core.protocols import Objective
+from pretune.core.strict_json import read_object
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec, open_family
@@ -40,6 +41,9 @@ from pretune.verbs.generator import NOTE, with_generator
 from pretune.verbs.pretraining_feed import pretraining_feed
 from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
 from pretune.verbs.validation import Validation
+
+MEASURED = ("peak_memory_bytes", "disk_bytes", "mfu")
+"""What metrics.json says of the process that finished the run and of its machine."""
 
 
 @records.alone("pretrain")
@@ -119,8 +123,10 @@ def _finish(
     if not math.isfinite(valid_losses["loss"]):
         raise RunError(f"the validation loss is not finite: training has diverged; remove {out} and lower optimizer.lr")
     bundle.save(out / "model", on_full=OnFull(on_disk_full))
-    taken = {"peak_memory_bytes": peak_bytes(processes.device), "disk_bytes": held_bytes(out)}
+    peak = max(report.peak_memory_bytes, peak_bytes(processes.device))
+    taken = {"peak_memory_bytes": peak, "disk_bytes": held_bytes(out)}
     metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, settings, processes) | taken
+    metrics |= _measured_before(out, report)
     request = plan_outcome.request_of(facts["recipe"], train.fingerprint, facts["init"], settings)
     metrics["plan"], note = plan_outcome.compare(out, request, metrics)
     metrics["notes"] += [note] if note else []
@@ -133,6 +139,18 @@ def _finish(
         pages.pretraining_card(facts, metrics, train.manifest),
     )
     return metrics | {"text": summary(metrics, out)}
+
+
+def _measured_before(out: Path, report: Report) -> dict[str, float]:
+    """What was measured when the run finished, where this process has trained nothing of it."""
+    file = out / "metrics.json"
+    if report.resumed_from != report.steps or not file.is_file():
+        return {}
+    try:
+        before = read_object(file, "delete it")
+    except InputError:
+        return {}
+    return {name: before[name] for name in MEASURED if isinstance(before.get(name), int | float)}
 
 
 def _command(
