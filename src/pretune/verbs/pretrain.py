@@ -216,9 +216,12 @@ def _continued(
 def make_validation(
     objective: Objective, corpus: Corpus, bundle: Bundle, settings: PretrainSettings, device: str
 ) -> Validation:
-    """Validation on a corpus's held-out split, the same for every run of this length."""
+    """Validation on a corpus's held-out split, the same for every run of this length. InputError where there is nothing
+    to predict."""
     source = PretrainingSource(objective, corpus, bundle.template, settings.max_length, seed=0)
-    return Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
+    validation = Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
+    validation.check()
+    return validation
 
 
 def pretraining_metrics(
