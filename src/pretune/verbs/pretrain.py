@@ -22,6 +22,8 @@ from pretune.core.strict_json import read_object
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec, open_family
+from pretune.families.settings import change_by_path
+from pretune.nn.config import RelativeBuckets
 from pretune.nn.generator import Generator
 from pretune.objectives.arrangements import OnlyArranges
 from pretune.objectives.bodies import body_needs, check_body
@@ -44,6 +46,8 @@ from pretune.verbs.validation import Validation
 
 MEASURED = ("peak_memory_bytes", "disk_bytes", "mfu")
 """What metrics.json says of the process that finished the run and of its machine."""
+READING = {"attention.causal", "attention.prefix"}
+"""Choices of a body that have no weights: what a token sees, and whether it goes on with a text."""
 
 
 @records.alone("pretrain")
@@ -210,7 +214,29 @@ def _continued(
     bundle = Bundle.load(init, heads=heads, seed=settings.seed, allow_pickle=allow_pickle)
     if bundle.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
         raise InputError(f"{init} has another tokenizer than the corpus: build the corpus with --tokenizer {init}")
+    body = bundle.model.body
+    body.config = _read_as_needed(init, body.config, body_needs(objective, body.config))
     return with_generator(bundle, objective.heads(bundle.model.body), settings, allow_pickle)
+
+
+def _read_as_needed(init: str, config: Any, needs: Mapping[str, Any]) -> Any:
+    """The config of a body to start from, changed as an objective needs it, so that files say what it was trained for.
+    InputError for a change that weights do not go through."""
+    if needs.get("attention.causal"):
+        needs = {"attention.prefix": False, **needs}
+    try:
+        changed = change_by_path(config, needs, ())
+    except InputError as error:
+        raise InputError(f"{init} cannot be trained so: {error}") from error
+    if stray := sorted(needs.keys() - READING):
+        if changed != config:
+            raise InputError(f"the objective needs another {', '.join(stray)} than {init} has: start without --init")
+    elif isinstance(config.position, RelativeBuckets) and changed.attention.causal != config.attention.causal:
+        raise InputError(
+            f"{init} learned positions of both sides, and this objective reads from left to right: start from a model "
+            "that does, or without --init"
+        )
+    return changed
 
 
 def make_validation(
