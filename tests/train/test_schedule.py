@@ -47,3 +47,12 @@ def test_inverse_root_as_the_transformer_has_it():
 def test_warmup_longer_than_the_run_is_refused():
     with pytest.raises(InputError, match="as a share"):
         multiplier(ScheduleSettings(warmup=100), 0.0, 50)
+
+
+def test_wsd_does_not_decay_in_a_warmup_in_steps():
+    schedule = ScheduleSettings(name="wsd", warmup=80, decay=0.5)
+    with pytest.raises(InputError, match="exceed the run of 100 steps"):
+        multiplier(schedule, 0.0, 100)
+    values = [multiplier(schedule, step / 160, 160) for step in range(161)]
+    assert max(abs(a - b) for a, b in zip(values, values[1:], strict=False)) == pytest.approx(1 / 80)
+    assert multiplier(ScheduleSettings(name="wsd", warmup=33, decay=0.67), 0.33, 100) == pytest.approx(1)

@@ -14,6 +14,7 @@ from pretune.train.signals import Stopped
 from pretune.verbs import compare as verb
 from pretune.verbs import compare_scores
 from pretune.verbs.compare import compare
+from pretune.verbs.compare_plan import Budget
 
 pretraining = import_module("pretune.verbs.pretrain")
 BODY = ["model.num_layers=1", "model.hidden_size=32", "model.attention.num_heads=2"]
@@ -239,13 +240,14 @@ def test_faithful_bodies(world, tmp_path):
 def test_another_request_is_refused_and_more_rows_and_seeds_are_not(world, tmp_path):
     out = tmp_path / "out"
     one = ["--seeds", 1, "--tokens", 300, "--body", "modern-tiny", "--corpus", world.corpus, "--out", out]
-    assert world.command("compare", "modern", *SMALL, *one).status == 0
+    assert world.command("compare", "modern", *SMALL, *FINETUNE, *one).status == 0
     kept = (out / "runs" / "modern" / "seed-1" / "metrics.json").stat().st_mtime_ns
-    more = world.command("compare", "bert-ltr", "modern", *SMALL, *one, "--seeds", 2, "--json")
+    turned = [*reversed(FINETUNE), *reversed(SMALL)]
+    more = world.command("compare", "bert-ltr", "modern", *turned, *one, "--seeds", 2, "--json")
     assert [row["row"] for row in more.json()["rows"]] == ["bert-ltr", "modern"]
     assert len(more.json()["rows"][1]["valid_loss"]) == 2
     assert (out / "runs" / "modern" / "seed-1" / "metrics.json").stat().st_mtime_ns == kept
-    other = world.command("compare", "modern", *SMALL, *one, "optimizer.lr=1e-3", "--tokens", 301)
+    other = world.command("compare", "modern", *SMALL, *FINETUNE, *one, "optimizer.lr=1e-3", "--tokens", 301)
     assert other.status == 2 and "another comparison (budget, settings differ)" in other.err
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
@@ -281,6 +283,12 @@ def test_a_signal_stops_the_whole_comparison(world, tmp_path, monkeypatch):
     one = ["--seeds", 2, "--tokens", 300, "--body", "modern-tiny", "--corpus", world.corpus, "--out", tmp_path / "out"]
     result = world.command("compare", "bert-ltr", "modern", *SMALL, *one)
     assert result.status == 1 and "stopped by SIGTERM after step 3" in result.err and begun == ["causal_lm"]
+
+
+@pytest.mark.parametrize("budget", [{"flops": float("inf")}, {"flops": float("nan")}, {"flops": -1.0}, {"tokens": 0}])
+def test_a_budget_is_a_number_above_0(budget):
+    with pytest.raises(InputError, match="give a number above 0"):
+        Budget(**budget)
 
 
 @pytest.mark.parametrize(

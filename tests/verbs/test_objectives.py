@@ -5,12 +5,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+import pretune
 from pretune.checkpoint.bundle import Bundle
 from pretune.core.errors import InputError
 from pretune.core.hooks import Hook
+from pretune.core.pack import pack
 from pretune.corpus.build import build_corpus
+from pretune.corpus.samples import PretrainingSource
+from pretune.corpus.store import Corpus
 from pretune.families.family import HeadSpec
+from pretune.objectives.causal_lm import causal_lm
 from pretune.verbs.pretrain import pretrain
 from pretune.verbs.pretrained import Pretrained
 
@@ -184,3 +190,50 @@ def test_a_held_out_split_of_one_document_is_named(world, tmp_path):
         pretrain("bert-tiny", corpus=corpus, out=tmp_path / "run", settings=[*settings, "max_length=32"], threads=1)
     with pytest.raises(InputError, match="max_length is 4"):
         pretrain("bert-tiny", corpus=corpus, out=tmp_path / "run", settings=[*settings, "max_length=4"], threads=1)
+
+
+def test_an_encoder_that_learns_to_write_is_saved_as_what_it_has_become(world, tmp_path, monkeypatch):
+    """From left to right: its files say so, it generates, and transformers' class computes the same."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setattr("pretune.verbs.pretrain.peak_flops", lambda *_: 1e10)
+    how = {"recipe": "bert-tiny", "init": str(world.bert / "model")}
+    run(world, tmp_path / "run", "causal_lm", "short_length=null", **how)
+    model = pretune.load(tmp_path / "run" / "model")
+    body = model.bundle.model.body
+    assert body.config.attention.causal and len(model.generate(["the man"], max_new_tokens=2)) == 1
+    source = PretrainingSource(causal_lm(), Corpus.open(world.corpus), model.bundle.template, 32, seed=0)
+    example = source.example(0, 0, 0.0)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "model").eval()
+    assert type(theirs).__name__ == "BertLMHeadModel"
+    with torch.no_grad():
+        logits = theirs(input_ids=torch.from_numpy(example.source.ids_T)[None]).logits[0]
+        ours = model.bundle.model.eval()(pack([example]).to("cpu"))["lm"]
+    assert torch.allclose(ours, logits[example.predict["lm"].at_MK[:, 0]], atol=1e-5)
+    alone = pretune.perplexity(model=str(tmp_path / "run" / "model"), corpus=world.corpus, settings={"samples": 4})
+    assert alone["objective"] == "causal_lm"
+
+
+def test_a_prefix_and_then_left_to_right(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("pretune.verbs.pretrain.peak_flops", lambda *_: 1e10)
+    run(world, tmp_path / "prefix", "prefix_lm", init=str(world.modern / "model"))
+    run(world, tmp_path / "causal", "causal_lm", init=str(tmp_path / "prefix" / "model"))
+    read = {name: Bundle.load(tmp_path / name / "model").model.body.config.attention for name in ("prefix", "causal")}
+    assert (read["prefix"].prefix, read["prefix"].causal) == (True, False)
+    assert (read["causal"].prefix, read["causal"].causal) == (False, True)
+    with pytest.raises(InputError, match="reads everything from left to right"):
+        run(world, tmp_path / "back", "prefix_lm", init=str(tmp_path / "causal" / "model"))
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "told"),
+    [
+        ("free", {"position": "relative"}, "learned positions of both sides"),
+        ("deberta", {}, "cannot be trained so: disentangled positions are an encoder's"),
+    ],
+)
+def test_an_encoder_that_cannot_read_from_left_to_right_is_refused(world, tmp_path, family, changes, told):
+    tokenizer = Bundle.load(world.modern / "model", heads=()).tokenizer
+    Bundle.fresh(family, "tiny", tokenizer, heads=[HeadSpec("lm")], changes=changes).save(tmp_path / "model")
+    with pytest.raises(InputError, match=told):
+        run(world, tmp_path / "run", "causal_lm", init=str(tmp_path / "model"))
+    assert not (tmp_path / "run").exists() or not (tmp_path / "run" / "checkpoints").exists()

@@ -5,8 +5,10 @@ other tests may be running beside them: within 15 % it must be on a quiet machin
 """
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,6 +63,22 @@ def test_the_report_shows_both(both):
     _, metrics, out = both
     page = (out / "report.html").read_text()
     assert "Plan and what happened" in page and "peak memory" in page and not metrics["notes"]
+
+
+def test_a_finished_run_given_again_keeps_what_was_measured(world, both, tmp_path, monkeypatch):
+    """By a process that trains nothing of it, and so holds less; without its metrics.json, what its checkpoint says."""
+    _, metrics, out = both
+    out = shutil.copytree(out, tmp_path / "run")
+    for module in ("pretune.verbs.pretrain", "pretune.train.run"):
+        monkeypatch.setattr(import_module(module), "peak_bytes", lambda device: 1)
+    asked = ["pretrain", "bert-tiny", "--corpus", world.corpus, "--out", out, *WORDS, "--json"]
+    again = world.command(*asked).json()
+    names = ("peak_memory_bytes", "disk_bytes", "mfu")
+    assert [again[name] for name in names] == [metrics[name] for name in names]
+    assert again["plan"]["peak_memory_bytes"] == metrics["plan"]["peak_memory_bytes"]
+    (out / "metrics.json").unlink()
+    again = world.command(*asked).json()
+    assert again["peak_memory_bytes"] == pytest.approx(metrics["peak_memory_bytes"], rel=0.1)
 
 
 def test_price_and_energy_follow_the_time(both):
@@ -132,12 +150,29 @@ def test_evaluations_and_checkpoints_take_their_time():
     assert often["seconds"] == pytest.approx(140 + 100 * 2 + 5 * 3)
 
 
-def test_a_budget_of_seconds_is_the_time():
-    clock = settings(steps=None, seconds=50.0)
-    found = verb.predict(probed((None,), (0.1,), (1000,)), clock, CORPUS, NO_PRICE)
-    assert found["seconds"] == 50 and found["steps"] == 500 and found["tokens"] == 500_000
+def test_a_budget_of_seconds_has_room_for_evaluations_and_checkpoints():
+    """The last ones come when the clock has ended the run."""
+    clock, one_length = settings(steps=None, seconds=50.0), probed((None,), (0.1,), (1000,))
+    found = verb.predict(one_length, clock, CORPUS, NO_PRICE)
+    assert found["steps"] == (50 - 9 * 2) / 0.1 and found["tokens"] == 320_000
+    assert found["seconds"] == pytest.approx(50 + 2 + 3)
+    nothing = {"evaluation_seconds": 0.0, "checkpoint_seconds": 0.0}
+    found = verb.predict(one_length | nothing, clock, CORPUS, NO_PRICE)
+    assert (found["steps"], found["seconds"]) == (500, pytest.approx(50))
+    often = clock.model_copy(update={"evaluate_every_steps": 1, "save_every_steps": 5})
+    found = verb.predict(one_length, often, CORPUS, NO_PRICE)
+    assert found["steps"] == 20, "19 evaluations and 3 checkpoints between 20 steps take 49 s; one step more, 54.1 s"
     both_budgets = verb.predict(probed(), settings(seconds=70.0), CORPUS, NO_PRICE)
-    assert both_budgets["seconds"] == 70 and both_budgets["steps"] == 500
+    assert both_budgets["seconds"] == pytest.approx(75) and both_budgets["steps"] == round((70 - 18) / 0.14)
+    ample = verb.predict(probed(), settings(seconds=1000.0), CORPUS, NO_PRICE)
+    assert (ample["steps"], ample["seconds"]) == (1000, pytest.approx(140 + 10 * 2 + 3))
+
+
+def test_evaluations_that_take_longer_than_a_tenth_are_fewer():
+    """The first comes after a tenth of the budget, in which there are steps."""
+    clock = settings(steps=None, seconds=100.0)
+    found = verb.predict(probed((None,), (0.1,), (1000,)) | {"evaluation_seconds": 20.0}, clock, CORPUS, NO_PRICE)
+    assert found["steps"] == (100 - 4 * 20) / 0.1 and found["seconds"] == pytest.approx(100 + 20 + 3)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,30 @@ def test_every_sample_is_seen_so_often(world, repeats):
     assert len(whole.phases[0].source) > 64 and whole.fingerprint != feed.fingerprint
 
 
+@pytest.mark.parametrize(("epochs", "repeats"), [(1, 4), (2.5, 4), (4, 4), (3, 3)])
+def test_passes_over_the_whole_corpus_become_repeats_of_a_share(world, epochs, repeats):
+    whole = feed_of(world, epochs=epochs, batch_size=7)
+    feed = feed_of(world, epochs=epochs, batch_size=7, repeats=repeats)
+    there = len(whole.phases[0].source)
+    assert feed.num_steps == whole.num_steps and there % 7, "the last batch takes from another pass"
+    numbers = Counter(place.number for step in range(feed.num_steps) for place in feed.places(step))
+    assert len(numbers) == pytest.approx(there * epochs / repeats, abs=7)
+    assert sorted(set(numbers.values()) - {repeats}) in ([], [repeats - 1], [repeats + 1])
+    assert numbers.total() == feed.num_steps * 7
+
+
+def test_a_budget_of_tokens_has_the_same_steps(world):
+    assert feed_of(world, tokens=9000, repeats=8).num_steps == feed_of(world, tokens=9000).num_steps
+
+
+def test_a_sharing_process_keeps_its_part(world):
+    chosen, size = open_recipe("modern-tiny")
+    resolved = resolve_run(PretrainSettings, chosen.defaults(size), None, {"batch_size": 4, "steps": 8, "repeats": 2})
+    corpus, template = Corpus.open(world.corpus), Bundle.load(world.modern / "model", heads=()).template
+    second = pretraining_feed(chosen.make_objective({}), corpus, template, resolved, rank=1, world=2)
+    assert (second.rank, second.world, len(second.places(0))) == (1, 2, 2)
+
+
 def test_seeds_share_the_share(world):
     texts = [
         set(seen(feed_of(world, steps=8, repeats=8, seed=seed, objective={"mask": 0, "random": 0}))) for seed in (1, 2)
@@ -54,6 +78,8 @@ def test_both_lengths_are_cut(world):
 def test_refusals(world):
     with pytest.raises(InputError, match=r"repeats=2: .*give repeats=\d+ or more, a shorter run"):
         feed_of(world, steps=5000, repeats=2)
+    with pytest.raises(InputError, match=r"repeats=2: .*give repeats=3 or more"):
+        feed_of(world, epochs=3, repeats=2)
     with pytest.raises(InputError, match="known length"):
         feed_of(world, seconds=3, repeats=2)
     with pytest.raises(InputError, match="a share of 9"):

@@ -26,10 +26,15 @@ MAX_YAML_BYTES = 1 << 18
 
 
 class Settings(BaseModel):
-    """Base of every config: frozen, and unknown fields are refused."""
+    """Base of every config: frozen; unknown fields and numbers that are not finite are refused."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True, coerce_numbers_to_str=True
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        coerce_numbers_to_str=True,
     )
 
 

@@ -65,6 +65,10 @@ class ScheduleSettings(Settings):
             raise ValueError(f"warmup {self.warmup} is neither a share below 1 nor a whole number of steps")
         return self
 
+    def overlaps(self, num_steps: int) -> bool:
+        """Whether a run of so many steps would begin wsd's decay before its warm-up in steps is over."""
+        return self.name == "wsd" and self.warmup >= 1 and self.warmup / num_steps + self.decay > 1 + 1e-9
+
 
 class FitSettings(Settings):
     """Everything `fit` and the feed need to know. Verbs extend it with their own fields and defaults.
@@ -148,6 +152,11 @@ class FitSettings(Settings):
             raise ValueError(
                 f"schedule.warmup of {self.schedule.warmup:g} steps is longer than the run of {self.steps}: "
                 "give a share below 1, for example schedule.warmup=0.1"
+            )
+        if self.steps is not None and self.schedule.overlaps(self.steps):
+            raise ValueError(
+                f"schedule.warmup of {self.schedule.warmup:g} steps and schedule.decay of {self.schedule.decay:g} "
+                f"together exceed the run of {self.steps} steps: lower one of them"
             )
         if self.short_length is not None:
             self._check_two_lengths(self.short_length)

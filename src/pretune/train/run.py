@@ -17,6 +17,7 @@ from pretune.train.agreement import Agreement, Told
 from pretune.train.config import FitSettings
 from pretune.train.distribute import Processes
 from pretune.train.feed import Feed
+from pretune.train.memory import peak_bytes
 from pretune.train.numbers import Numbers
 from pretune.train.optim import Optimizers
 from pretune.train.parallel import Parallel
@@ -105,7 +106,8 @@ class Report:
 
     stopped: "steps", "seconds", or the reason a hook gave. tally: what went through the model.
     padding_saved: the share of a padded batch's tokens that packing left out. num_cut: tokens that were cut off to fit
-    `max_length`. notes: what the user should know.
+    `max_length`. peak_memory_bytes: the most that a process held which trained the run (`memory.py`).
+    notes: what the user should know.
     """
 
     steps: int
@@ -118,6 +120,7 @@ class Report:
     tally: Tally
     padding_saved: float
     num_cut: int
+    peak_memory_bytes: int
     stopped: str
     best: Best | None = None
     resumed_from: int | None = None
@@ -129,7 +132,8 @@ class Run:
     """What hooks see. `step` counts finished steps; `loss`, `losses`, `lr`, `grad_norm` are those of the last one.
 
     hooks_due: how many hooks, the last ones, have not had their `on_step` of this step; a run that was interrupted in
-    an evaluation makes up for it when it continues. saved: (step, hooks_due) of the newest checkpoint.
+    an evaluation makes up for it when it continues. saved: (step, hooks_due) of the newest checkpoint. peak_before: the
+    most memory that earlier processes of this run held.
     """
 
     parallel: Parallel
@@ -159,6 +163,7 @@ class Run:
     saved: tuple[int, int] = (0, 0)
     on_full: OnFull = STOP
     saved_at: float = field(default_factory=time.monotonic)
+    peak_before: int = 0
     signals: Signals = field(default_factory=Signals)
 
     def __post_init__(self) -> None:
@@ -192,6 +197,11 @@ class Run:
         if self.processes.world == 1:
             return self.seconds
         return self.told.first("seconds") if self.told is not None else self.resumed_at
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most memory held in this run, by earlier processes too."""
+        return max(self.peak_before, peak_bytes(self.device))
 
     @property
     def unsaved_seconds(self) -> float:
@@ -266,6 +276,7 @@ class Run:
             "training_seconds": self.training_seconds,
             "tally": asdict(self.tally),
             "recent": list(self.recent),
+            "peak_memory_bytes": self.peak_memory_bytes,
             "stopped": self.stopped or self.asked,
             "hooks_due": self.hooks_due,
             "numbers": self.numbers.state_dict(),
@@ -280,6 +291,7 @@ class Run:
         self.training_seconds = state["training_seconds"]
         self.tally = Tally(**state["tally"])
         self.recent.extend(state["recent"])
+        self.peak_before = state.get("peak_memory_bytes", 0)  # older checkpoints do not say it
         self.stopped = state["stopped"]
         self.hooks_due = state["hooks_due"]
         self.saved = self.step, self.hooks_due
@@ -300,6 +312,7 @@ class Run:
             tally=self.tally,
             padding_saved=1 - self.tally.tokens / max(1, self.tally.padded_tokens),
             num_cut=self.tally.num_cut,
+            peak_memory_bytes=self.peak_memory_bytes,
             stopped=self.stopped,
             best=self.best,
             resumed_from=self.resumed_from,

@@ -1,7 +1,9 @@
 """The learning rate over the run: pure functions from progress (0 to 1) to a multiplier of the highest rate.
 
-Progress before step s of S is s / S, so the first step of a warm-up has rate 0, as in BERT's code and in transformers;
-a linear schedule is then equal to theirs step by step. `wsd` (warm-up-stable-decay: Hu et al. 2024, section 4) stays at
+Progress before step s of S is s / S, so the first step of a warm-up has rate 0, as in BERT's code and in transformers.
+A linear schedule is then equal to that of transformers step by step: it falls from 1 at the end of the warm-up. BERT's
+(google-research/bert, optimization.py) falls from step 0 on, with the warm-up cut out of it: 1 - s / S, which is 0.99
+at the end of a warm-up of 1 %; both end at 0. `wsd` (warm-up-stable-decay: Hu et al. 2024, section 4) stays at
 the highest rate and decays linearly at the end (Haegele et al. 2024 find linear and 1 - sqrt close). `inverse_sqrt` is
 the root of warm-up / step after the warm-up (Vaswani et al. 2017, section 5.3). Imports no torch.
 """
@@ -13,12 +15,18 @@ from pretune.train.config import ScheduleSettings
 
 
 def warmup_share(schedule: ScheduleSettings, num_steps: int | None) -> float:
-    """The warm-up as a share of the run. InputError for one in steps if the run is shorter or of unknown length."""
+    """The warm-up as a share of the run. InputError for one in steps if the run is shorter or of unknown length, or if
+    wsd decays before it is over."""
     if schedule.warmup < 1:
         return schedule.warmup
     if num_steps is None or schedule.warmup > max(1, num_steps):
         length = "unknown length" if num_steps is None else f"{num_steps} steps"
         raise InputError(f"schedule.warmup={schedule.warmup:g} steps in a run of {length}: give it as a share below 1")
+    if schedule.overlaps(num_steps):
+        raise InputError(
+            f"schedule.warmup={schedule.warmup:g} steps and schedule.decay={schedule.decay:g} together exceed the run "
+            f"of {num_steps} steps: lower one of them"
+        )
     return schedule.warmup / num_steps
 
 

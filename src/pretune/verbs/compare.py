@@ -126,7 +126,7 @@ def _write_request(asked: Request, fingerprint: str) -> None:
     path, files = asked.out / "compare.yaml", {one.name: one.hashes for one in asked.suites}
     if path.is_file() and next(asked.out.glob("runs/*/seed-*"), None):
         before = load_yaml(path)
-        changed = [key for key in wanted if before.get(key) != wanted[key]]
+        changed = [key for key in wanted if _in_order(before.get(key)) != _in_order(wanted[key])]
         kept: dict[str, dict[str, Any]] = before.get("files", {})
         for name, hashes in files.items():
             old = kept.get(name, {})
@@ -138,6 +138,11 @@ def _write_request(asked: Request, fingerprint: str) -> None:
     elif others := {one.name for one in asked.out.iterdir()} - {LOCK, path.name, path.name + records.PARTIAL}:
         raise InputError(f"{asked.out} holds other files ({min(others)}): give another --out")
     records.write_yaml(path, {**wanted, "files": files})
+
+
+def _in_order(told: Any) -> Any:
+    """What compare.yaml says of one thing; settings given in another order are the same."""
+    return sorted(told, key=str) if isinstance(told, list) else told
 
 
 def _run(asked: Request, plans: Sequence[Plan]) -> Failed:

@@ -5,6 +5,7 @@ name. A row's model is built once for that, and let go.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +45,8 @@ class Budget:
     def __post_init__(self) -> None:
         if (self.tokens is None) == (self.flops is None):
             raise InputError("give each row the same budget: either --tokens N or --flops F")
-        if (self.tokens or self.flops or 0) <= 0:
-            raise InputError(f"a budget of {self.tokens or self.flops or 0:g} is nothing: give more")
+        if not 0 < (amount := self.tokens or self.flops or 0) < math.inf:
+            raise InputError(f"a budget of {amount:g} is no length of a run: give a number above 0")
 
     def __str__(self) -> str:
         return f"{self.tokens:,} tokens" if self.tokens is not None else f"{self.flops:g} FLOPs"

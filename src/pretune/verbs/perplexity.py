@@ -5,7 +5,9 @@ For seeing what continued pre-training did to the text it was continued on and t
 built with `pretune corpus build ... --tokenizer MODEL`. Losses of different objectives, masking rates or tokenizers do
 not compare; per word and per byte, of models that write: `pretune evaluate language_modelling`.
 
-The interval is a bootstrap over batches of neighbouring samples, for texts of one document are alike.
+The interval is a bootstrap over groups of neighbouring samples, for texts of one document are alike: a group has ten
+samples, where that makes 20 to 100 groups, whatever the size of a batch. Of fewer than 20 groups with predictions there
+is no interval.
 """
 
 import math
@@ -38,6 +40,10 @@ from pretune.verbs.validation import Validation
 HEAD = "lm"
 LARGEST_LOSS = 700.0
 """Of a perplexity that is still a number."""
+GROUP = 10
+"""Samples that are resampled together, where there are enough."""
+FEWEST, MOST = 20, 100
+"""Groups: fewer have no tails to read an interval from, more need not be."""
 
 
 def perplexity(
@@ -50,11 +56,11 @@ def perplexity(
     allow_pickle: bool = False,
 ) -> dict[str, Any]:
     """The loss in nats a predicted piece and its exponential, with intervals: {"loss", "perplexity", "predictions",
-    "samples", "unigram_entropy", ...}.
+    "samples", "groups", "unigram_entropy", ...}. "low" and "high" are None where too few groups have predictions.
 
     Masks and samples are the same for every model of one tokenizer, so that models compare. Raises InputError for a
-    model without a language model, for a corpus of another tokenizer, and for an objective that does not predict
-    pieces or does not fit the model.
+    model without a language model, for a corpus of another tokenizer, for an objective that does not predict pieces or
+    does not fit the model, and for a text with nothing to predict.
     """
     given = settings if isinstance(settings, Mapping) else None
     resolved = resolve(PerplexitySettings, given or {}, assignments=() if given is not None else list(settings))
@@ -79,21 +85,25 @@ def perplexity(
     source = PretrainingSource(objective, text, bundle.template, longest, seed=resolved.seed)
     validation = Validation(objective, source, resolved.samples or len(source), resolved.max_tokens_per_batch, device)
     began = time.perf_counter()
-    sums_BC = scored(bundle.model.to(device), lambda found: _sums(found, validation))
-    interval = of_sums(sums_BC, ratio_of_sums).interval(rng=derive_rng(resolved.seed, "interval"))
+    validation.check()
+    sums_GC = scored(bundle.model.to(device), lambda found: _sums(found, validation))
+    estimate, interval = float(ratio_of_sums(sums_GC.sum(0))), None
+    if len(sums_GC) >= FEWEST:
+        interval = of_sums(sums_GC, ratio_of_sums).interval(rng=derive_rng(resolved.seed, "interval"))
     return {
         "model": str(model),
         "corpus": str(corpus),
         "split": split,
         "objective": name,
-        "loss": _as_json(interval),
-        "perplexity": {key: math.exp(min(value, LARGEST_LOSS)) for key, value in _as_json(interval).items()},
+        "loss": (loss := _as_json(estimate, interval)),
+        "perplexity": {key: None if value is None else _exponential(value) for key, value in loss.items()},
         "unigram_entropy": text.vocab.unigram_entropy(),
-        "predictions": int(sums_BC[:, 1].sum()),
+        "predictions": int(sums_GC[:, 1].sum()),
         "samples": validation.number,
+        "groups": len(sums_GC),
         "max_length": longest,
         "seconds": round(time.perf_counter() - began, 3),
-        "text": _text(interval, name, text, validation, sums_BC),
+        "text": _text(estimate, interval, name, text, validation, sums_GC),
     }
 
 
@@ -110,23 +120,52 @@ def objective_for(config: TransformerConfig) -> str:
 
 
 def _sums(model: torch.nn.Module, validation: Validation) -> FloatArray:
-    """[batches, 2]: nats and predictions."""
-    losses = (of_batch[HEAD] for of_batch in validation.losses(model))
-    return np.array([[float(loss.sum), loss.count] for loss in losses], np.float64)
+    """[groups, 2]: nats and predictions of neighbouring samples, of the groups that have predictions."""
+    examples, found = validation.examples(), []
+    for numbers in np.array_split(np.arange(len(examples)), num_groups(len(examples))):
+        batches = validation.batches([examples[number] for number in numbers])
+        losses = [validation.objective.loss(model, batch)[HEAD] for batch in batches]
+        found.append([sum(float(loss.sum) for loss in losses), sum(loss.count for loss in losses)])
+    sums_GC = np.array(found, np.float64)
+    return sums_GC[sums_GC[:, 1] > 0]
 
 
-def _as_json(interval: Interval) -> dict[str, float]:
-    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+def num_groups(num_samples: int) -> int:
+    """How many groups so many samples make.
+
+    >>> [num_groups(number) for number in (1, 12, 20, 150, 500, 2000)]
+    [1, 12, 20, 20, 50, 100]
+    """
+    return min(num_samples, MOST, max(FEWEST, num_samples // GROUP))
 
 
-def _text(interval: Interval, name: str, text: Corpus, validation: Validation, sums_BC: FloatArray) -> str:
-    low, estimate, high = (math.exp(min(x, LARGEST_LOSS)) for x in (interval.low, interval.estimate, interval.high))
+def _exponential(loss: float) -> float:
+    return math.exp(min(loss, LARGEST_LOSS))
+
+
+def _as_json(estimate: float, interval: Interval | None) -> dict[str, float | None]:
+    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    return {"estimate": estimate, "low": low, "high": high}
+
+
+def _text(
+    estimate: float, interval: Interval | None, name: str, text: Corpus, validation: Validation, sums_GC: FloatArray
+) -> str:
     whole = validation.number == len(validation.source)
     part = "all samples" if whole else f"{validation.number:,} of {len(validation.source):,} samples"
+    loss, figure = f"{estimate:.3f}", f"{_exponential(estimate):,.2f}"
+    how = (
+        f"no interval: it takes {FEWEST} groups of neighbouring samples with predictions, and there are {len(sums_GC)}"
+    )
+    if interval is not None:
+        loss, figure = (
+            str(interval),
+            f"{figure} [{_exponential(interval.low):,.2f}, {_exponential(interval.high):,.2f}]",
+        )
+        how = f"in brackets: 95 % intervals over {len(sums_GC):,} groups of neighbouring samples"
     lines = [
-        f"{name}: {interval} nats a predicted piece, perplexity {estimate:,.2f} [{low:,.2f}, {high:,.2f}]",
+        f"{name}: {loss} nats a predicted piece, perplexity {figure}",
         f"a model that knows only how frequent pieces are has {text.vocab.unigram_entropy():.3f} nats",
-        f"{int(sums_BC[:, 1].sum()):,} predictions in {part} of the split {text.split!r}; in brackets: 95 % intervals "
-        f"over {len(sums_BC):,} batches of neighbouring samples",
+        f"{int(sums_GC[:, 1].sum()):,} predictions in {part} of the split {text.split!r}; {how}",
     ]
     return "\n".join(lines)

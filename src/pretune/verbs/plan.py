@@ -32,6 +32,8 @@ from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
 
 EVALUATIONS = 10
 """Of a run that does not say when it is evaluated: every tenth of it."""
+Steps = Sequence[tuple[float, Mapping[str, Any]]]
+"""How many steps of each of the probe's phases."""
 
 
 def plan(
@@ -97,12 +99,8 @@ def predict(
 ) -> dict[str, Any]:
     """The run's figures from the probe's."""
     steps = _steps(probed, settings)
-    training = sum(number * phase["seconds"] for number, phase in steps)
-    checkpoints = _checkpoints(settings, sum(number for number, _ in steps), training)
-    evaluations = _evaluations(settings, sum(number for number, _ in steps))
+    training, evaluations, checkpoints = _work(probed, settings, steps)
     seconds = training + evaluations * probed["evaluation_seconds"] + checkpoints * probed["checkpoint_seconds"]
-    if settings.seconds is not None:
-        seconds = min(seconds, settings.seconds)
     watts, watts_source = average_watts(settings.watts, probed["device"])
     kwh = energy_kwh(watts, seconds)
     per_hour, per_kwh = prices["per_hour"], prices["per_kwh"]
@@ -126,21 +124,51 @@ def predict(
     }
 
 
-def _steps(probed: Mapping[str, Any], settings: PretrainSettings) -> list[tuple[float, Mapping[str, Any]]]:
-    """How many steps of each length. Where the clock ends the run, as many as fit in its seconds."""
-    phases = probed["phases"]
+def _steps(probed: Mapping[str, Any], settings: PretrainSettings) -> Steps:
+    """How many steps of each length. Where the clock ends the run, as many as fit in its seconds beside evaluations and
+    checkpoints; the last of each come when the clock has ended it."""
+    phases, clock = probed["phases"], settings.seconds
     if phases[-1]["steps"] is not None:
-        steps = [(float(phase["steps"]), phase) for phase in phases]
-        whole = sum(number * phase["seconds"] for number, phase in steps)
-        share = 1.0 if settings.seconds is None else min(1.0, settings.seconds / whole)
-        return [(number * share, phase) for number, phase in steps]
-    assert settings.seconds is not None
-    return [(settings.seconds / phases[-1]["seconds"], phases[-1])]
+        most = [(float(phase["steps"]), phase) for phase in phases]
+    else:
+        assert clock is not None
+        most = [(clock / phases[-1]["seconds"], phases[-1])]
+    if clock is None or _before_the_end(probed, settings, most) <= clock:
+        return most
+    fits, too_many = 0.0, 1.0
+    for _ in range(60):  # halved, since how many evaluations there are depends on how many steps there are
+        share = (fits + too_many) / 2
+        is_too_many = _before_the_end(probed, settings, _share_of(most, share)) > clock
+        fits, too_many = (fits, share) if is_too_many else (share, too_many)
+    return _share_of(most, fits)
 
 
-def _evaluations(settings: PretrainSettings, steps: float) -> int:
-    every = settings.evaluate_every_steps
-    return min(EVALUATIONS, math.ceil(steps)) if every is None else math.ceil(steps / every)
+def _share_of(steps: Steps, share: float) -> Steps:
+    return [(number * share, phase) for number, phase in steps]
+
+
+def _before_the_end(probed: Mapping[str, Any], settings: PretrainSettings, steps: Steps) -> float:
+    """Seconds until the last step is done."""
+    training, evaluations, checkpoints = _work(probed, settings, steps)
+    between = (evaluations - 1) * probed["evaluation_seconds"] + (checkpoints - 1) * probed["checkpoint_seconds"]
+    return float(training + between)
+
+
+def _work(probed: Mapping[str, Any], settings: PretrainSettings, steps: Steps) -> tuple[float, int, int]:
+    """Seconds of the steps alone, evaluations and checkpoints."""
+    number, training = sum(number for number, _ in steps), sum(number * phase["seconds"] for number, phase in steps)
+    evaluations = _evaluations(settings, number, probed["evaluation_seconds"])
+    return training, evaluations, _checkpoints(settings, number, training)
+
+
+def _evaluations(settings: PretrainSettings, steps: float, each: float) -> int:
+    """How many, of so many seconds each. Tenths of a budget of seconds that pass in an evaluation have none."""
+    if settings.evaluate_every_steps is not None:
+        return max(1, math.ceil(steps / settings.evaluate_every_steps))
+    most = EVALUATIONS
+    if settings.seconds is not None and each > 0:
+        most = min(most, 1 + int((1 - 1 / EVALUATIONS) * settings.seconds / each))
+    return max(1, min(most, math.ceil(steps)))
 
 
 def _checkpoints(settings: PretrainSettings, steps: float, seconds: float) -> int:
@@ -149,7 +177,7 @@ def _checkpoints(settings: PretrainSettings, steps: float, seconds: float) -> in
     return max(math.ceil(steps / settings.save_every_steps), by_minutes, 1)
 
 
-def _mapped(probed: Mapping[str, Any], corpus: Corpus, steps: Sequence[tuple[float, Mapping[str, Any]]]) -> int:
+def _mapped(probed: Mapping[str, Any], corpus: Corpus, steps: Steps) -> int:
     """Bytes of the corpus that the run will have mapped at its end and the probe had not; a GPU holds none of it."""
     if probed["device"] != "cpu":
         return 0

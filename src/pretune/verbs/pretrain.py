@@ -18,9 +18,12 @@ from pretune.core.errors import InputError, RunError
 from pretune.core.hooks import Hook
 from pretune.core.problem import Problem
 from pretune.core.protocols import Objective
+from pretune.core.strict_json import read_object
 from pretune.corpus.samples import PretrainingSource
 from pretune.corpus.store import Corpus
 from pretune.families.family import KINDS, HeadSpec, open_family
+from pretune.families.settings import change_by_path
+from pretune.nn.config import RelativeBuckets
 from pretune.nn.generator import Generator
 from pretune.objectives.arrangements import OnlyArranges
 from pretune.objectives.bodies import body_needs, check_body
@@ -40,6 +43,11 @@ from pretune.verbs.generator import NOTE, with_generator
 from pretune.verbs.pretraining_feed import pretraining_feed
 from pretune.verbs.settings import PretrainSettings, read_run, resolve_run
 from pretune.verbs.validation import Validation
+
+MEASURED = ("peak_memory_bytes", "disk_bytes", "mfu")
+"""What metrics.json says of the process that finished the run and of its machine."""
+READING = {"attention.causal", "attention.prefix"}
+"""Choices of a body that have no weights: what a token sees, and whether it goes on with a text."""
 
 
 @records.alone("pretrain")
@@ -119,8 +127,10 @@ def _finish(
     if not math.isfinite(valid_losses["loss"]):
         raise RunError(f"the validation loss is not finite: training has diverged; remove {out} and lower optimizer.lr")
     bundle.save(out / "model", on_full=OnFull(on_disk_full))
-    taken = {"peak_memory_bytes": peak_bytes(processes.device), "disk_bytes": held_bytes(out)}
+    peak = max(report.peak_memory_bytes, peak_bytes(processes.device))
+    taken = {"peak_memory_bytes": peak, "disk_bytes": held_bytes(out)}
     metrics = pretraining_metrics(facts, report, bundle, train, valid_losses, settings, processes) | taken
+    metrics |= _measured_before(out, report)
     request = plan_outcome.request_of(facts["recipe"], train.fingerprint, facts["init"], settings)
     metrics["plan"], note = plan_outcome.compare(out, request, metrics)
     metrics["notes"] += [note] if note else []
@@ -133,6 +143,18 @@ def _finish(
         pages.pretraining_card(facts, metrics, train.manifest),
     )
     return metrics | {"text": summary(metrics, out)}
+
+
+def _measured_before(out: Path, report: Report) -> dict[str, float]:
+    """What was measured when the run finished, where this process has trained nothing of it."""
+    file = out / "metrics.json"
+    if report.resumed_from != report.steps or not file.is_file():
+        return {}
+    try:
+        before = read_object(file, "delete it")
+    except InputError:
+        return {}
+    return {name: before[name] for name in MEASURED if isinstance(before.get(name), int | float)}
 
 
 def _command(
@@ -192,7 +214,29 @@ def _continued(
     bundle = Bundle.load(init, heads=heads, seed=settings.seed, allow_pickle=allow_pickle)
     if bundle.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
         raise InputError(f"{init} has another tokenizer than the corpus: build the corpus with --tokenizer {init}")
+    body = bundle.model.body
+    body.config = _read_as_needed(init, body.config, body_needs(objective, body.config))
     return with_generator(bundle, objective.heads(bundle.model.body), settings, allow_pickle)
+
+
+def _read_as_needed(init: str, config: Any, needs: Mapping[str, Any]) -> Any:
+    """The config of a body to start from, changed as an objective needs it, so that files say what it was trained for.
+    InputError for a change that weights do not go through."""
+    if needs.get("attention.causal"):
+        needs = {"attention.prefix": False, **needs}
+    try:
+        changed = change_by_path(config, needs, ())
+    except InputError as error:
+        raise InputError(f"{init} cannot be trained so: {error}") from error
+    if stray := sorted(needs.keys() - READING):
+        if changed != config:
+            raise InputError(f"the objective needs another {', '.join(stray)} than {init} has: start without --init")
+    elif isinstance(config.position, RelativeBuckets) and changed.attention.causal != config.attention.causal:
+        raise InputError(
+            f"{init} learned positions of both sides, and this objective reads from left to right: start from a model "
+            "that does, or without --init"
+        )
+    return changed
 
 
 def make_validation(
@@ -200,7 +244,8 @@ def make_validation(
 ) -> Validation:
     """Validation on a corpus's held-out split, the same for every run of this length.
 
-    Raises InputError where the split gives no samples; ask the training text first, whose errors have other cures.
+    Raises InputError where the split gives no samples or nothing to predict; ask the training text first, whose errors
+    have other cures.
     """
     source = PretrainingSource(objective, corpus, bundle.template, settings.max_length, seed=0)
     try:
@@ -211,7 +256,9 @@ def make_validation(
             f"the held-out split ({corpus.num_documents:,} documents, {corpus.num_tokens:,} tokens) is too small for "
             f"this objective ({reason}): build the corpus with a larger --valid-fraction"
         ) from error
-    return Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
+    validation = Validation(objective, source, settings.valid_samples, settings.max_tokens_per_batch, device)
+    validation.check()
+    return validation
 
 
 def pretraining_metrics(
