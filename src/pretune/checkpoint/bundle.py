@@ -19,13 +19,14 @@ from torch import nn
 
 from pretune.checkpoint.disk import STOP, OnFull
 from pretune.checkpoint.folder import replace_folder, restore
-from pretune.checkpoint.generation import GENERATION, for_tokenizer, read_generation, with_ids
+from pretune.checkpoint.generation import GENERATION, read_generation, with_ids
 from pretune.checkpoint.hub import fetch, is_hub_name
 from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
 from pretune.checkpoint.not_opened import not_opened
 from pretune.checkpoint.seal import MANIFEST, fault, opened, write_sealed
 from pretune.checkpoint.sentence_transformers import FILES as VECTORS
 from pretune.checkpoint.sentence_transformers import Vectors, read_vectors
+from pretune.checkpoint.token_ids import for_tokenizer, of_another, with_roles_told
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
@@ -95,10 +96,14 @@ class Bundle:
             generation = read_generation(folder)
             config = with_ids(read_json(folder / CONFIG), generation)
             hf, left_out = _with_vectors(config, read_vectors(folder))
-            loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
-            pieces = given or Tokenizer.load(folder)
+            family = family_of(hf)
+            loaded = family.from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
+            pieces = given or with_roles_told(Tokenizer.load(folder), family, hf)
             facts = _facts(loaded) | ({NO_VECTOR: left_out} if left_out and heads is None else {})
             facts |= {"generation": generation} if generation else {}
+            if given is not None:
+                ids = ids_told(family, given.special_ids)
+                facts |= {name: of_another(facts[name], ids) for name in ("config", "generation") if name in facts}
             bundle = cls(loaded.model, pieces, opened(manifest) | facts, str(folder))._checked()
             _ = bundle.template  # the special tokens it needs are there
         except InputError as error:
@@ -156,7 +161,8 @@ class Bundle:
     def _writer(self, more: Mapping[str, Any]) -> Callable[[Path], None]:
         """What writes this model into an empty folder. InputError where its family's files cannot express it."""
         ids = ids_told(self.family, self.tokenizer.special_ids)
-        kept = self.manifest.get("config", {}) | ids
+        told = self.manifest.get("config", {})
+        kept = ids | told | {key: number for key, number in ids.items() if number is not None}
         generation = for_tokenizer(self.manifest.get("generation", {}), ids)
         more = {**more, **({GENERATION: generation} if generation else {})}
         config, weights = self.family.to_hf(self.model, self.specs, kept)

@@ -28,17 +28,3 @@ def with_ids(hf: Mapping[str, Any], told: Mapping[str, Any] | None) -> dict[str,
     {'eos_token_id': [2, 5], 'd_model': 8}
     """
     return {**hf, **{key: told[key] for key in IDS if told is not None and key in told}}
-
-
-def for_tokenizer(told: Mapping[str, Any], ids: Mapping[str, int | None]) -> dict[str, Any]:
-    """The file for a tokenizer's ids: what it names otherwise is changed, unless it is among several.
-
-    >>> for_tokenizer({"eos_token_id": [2, 5], "pad_token_id": 1}, {"eos_token_id": 2, "pad_token_id": 0})
-    {'eos_token_id': [2, 5], 'pad_token_id': 0}
-    """
-    changed = {key: ids[key] for key in told if key in ids and ids[key] not in _several(told[key])}
-    return {**told, **changed}
-
-
-def _several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
