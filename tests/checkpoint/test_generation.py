@@ -60,6 +60,15 @@ def test_ids_are_those_of_the_tokenizer(folder, tmp_path):
     assert told == {"eos_token_id": 3, "decoder_start_token_id": start, "pad_token_id": 0, "num_beams": 2}
 
 
+def test_several_ends_of_config_json_stay_without_the_file(folder, tmp_path):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "pretune.json").unlink()
+    (folder / "config.json").write_text(json.dumps(config | {"eos_token_id": [3, 7]}))
+    Bundle.load(folder).save(tmp_path / "again")
+    again = Bundle.load(tmp_path / "again")
+    assert again.manifest["config"]["eos_token_id"] == [3, 7] and writer_of(again).borders.end_ids == (3, 7)
+
+
 def test_a_damaged_file_is_an_error_that_names_it(folder):
     add(folder, "{")
     with pytest.raises(InputError, match=GENERATION):

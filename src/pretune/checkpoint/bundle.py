@@ -161,8 +161,7 @@ class Bundle:
     def _writer(self, more: Mapping[str, Any]) -> Callable[[Path], None]:
         """What writes this model into an empty folder. InputError where its family's files cannot express it."""
         ids = ids_told(self.family, self.tokenizer.special_ids)
-        told = self.manifest.get("config", {})
-        kept = ids | told | {key: number for key, number in ids.items() if number is not None}
+        kept = ids | for_tokenizer(self.manifest.get("config", {}), ids)
         generation = for_tokenizer(self.manifest.get("generation", {}), ids)
         more = {**more, **({GENERATION: generation} if generation else {})}
         config, weights = self.family.to_hf(self.model, self.specs, kept)
