@@ -8,6 +8,11 @@ import torch
 import transformers
 
 import pretune
+from pretune.checkpoint.bundle import Bundle
+from pretune.families.family import open_family
+from pretune.nn.model import Model
+from pretune.tokenizers.tokenizer import Tokenizer
+from pretune.verbs.generate import generate
 from pretune.verbs.predictions import task_of
 
 TEXTS = ["the old man", "she", ("a good day , she said to her", "yes"), "and then they walked slowly down the street"]
@@ -132,6 +137,41 @@ def test_fill(world):
     assert len(ours.fill(["a [MASK]", "b [MASK]"], top_k=1)) == 2
     with pytest.raises(pretune.InputError, match="no .MASK. to fill"):
         ours.fill("nothing here")
+
+
+def padded(family, tokenizer, folder):
+    """A model with more rows than its tokenizer has pieces, as published ones have to be a multiple of 64."""
+    tiny = {"num_layers": 1, "hidden_size": 16, "attention.num_heads": 2, "feed_forward.intermediate_size": 32}
+    chosen, extra = open_family(family), len(tokenizer) + 60
+    body = chosen.build(chosen.config(tiny, extra, **chosen.for_tokenizer(tokenizer.special_ids)), seed=1)
+    model = Model(body, {"lm": chosen.head("lm", body)})
+    with torch.no_grad():
+        body.token_embedding.weight[len(tokenizer) :] *= 20  # often the best
+    Bundle(model, tokenizer, {"heads": [{"kind": "lm"}]}).save(folder)
+    return pretune.load(folder)
+
+
+def test_rows_without_a_piece_are_no_candidates(world, tmp_path):
+    ours = padded("roberta", Tokenizer.load(world.tokenizer), tmp_path / "model")
+    found = ours.fill("the [MASK] sat", top_k=len(ours.tokenizer))
+    assert {one["token"] for one in found} == set(ours.tokenizer.backend.get_vocab())
+    assert sum(one["score"] for one in found) < 0.99  # the rest is theirs
+
+
+def test_rows_without_a_piece_may_be_written_and_have_no_text(world, tmp_path):
+    ours = padded("gpt2", Tokenizer.load(world.tokenizer), tmp_path / "model")
+    given = {"max_new_tokens": 20, "do_sample": True}
+    (written,), *_ = generate(ours.bundle, ["the cat"], given)
+    pieces = [number for number in written.ids if number < len(ours.tokenizer)]
+    assert 0 < len(pieces) < len(written.ids)
+    prompt = ours.tokenizer.encode("the cat").ids_P.tolist()
+    assert "the cat" + written.text == ours.tokenizer.decode([*prompt, *pieces])
+    assert ours.generate(["the cat"], **given) == ["".join(ours.stream("the cat", **given))] == [written.text]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    ids = torch.tensor([ours.tokenizer.encode("the cat").ids_P.tolist()])
+    best = theirs.generate(ids, max_new_tokens=8, min_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
+    (written,), *_ = generate(ours.bundle, ["the cat"], {"max_new_tokens": 8, "min_new_tokens": 8})
+    assert written.ids == tuple(best.tolist())
 
 
 def test_presets_and_saving(world, tmp_path):

@@ -15,8 +15,10 @@ def text_after(tokenizer: Tokenizer, before: Sequence[int], ids: Sequence[int]) 
 
     A decoder may treat a text's first piece as no other: SentencePiece drops its space, WordPiece writes "##s" where it
     has nothing to join. So both are decoded together. Where what stands before reads otherwise together with what
-    follows (a character that only the next byte completes), the ids are decoded alone.
+    follows (a character that only the next byte completes), the ids are decoded alone. An id above the tokenizer's (a
+    model may have more rows than there are pieces) has no text, as in transformers.
     """
+    ids = [number for number in ids if number < tokenizer.vocab.size]
     head, both = tokenizer.decode(before), tokenizer.decode([*before, *ids])
     return both[len(head) :] if both.startswith(head) else tokenizer.decode(ids)
 

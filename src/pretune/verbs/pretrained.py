@@ -251,9 +251,11 @@ class Pretrained:
         return self.bundle.max_length
 
     def _candidates(self, logits_V: Floats, ids_P: NDArray[Any], blank: int, top_k: int) -> list[dict[str, Any]]:
-        scores_V = torch.from_numpy(logits_V).softmax(-1).numpy()
-        best = np.argsort(-scores_V, kind="stable")[:top_k]
         special = self.tokenizer.vocab.is_special_V
+        scores_V = (
+            torch.from_numpy(logits_V).softmax(-1).numpy()[: len(special)]
+        )  # a model may have rows without a piece
+        best = np.argsort(-scores_V, kind="stable")[:top_k]
         found = []
         for piece in best:
             ids = ids_P.copy()
