@@ -264,16 +264,24 @@ def test_a_model_without_a_language_model_is_refused(decoder):
 
 def test_borders_come_from_the_family_and_the_files(decoder):
     template, vocab = decoder.template, decoder.pieces.vocab
-    end = decoder.pieces.special_ids["eos"]
-    assert generate.borders_of(template, vocab, {}).end_ids == (end,)
+    end, rows = decoder.pieces.special_ids["eos"], vocab.size + 4
+    assert generate.borders_of(template, vocab, {}, rows).end_ids == (end,)
     kept = {"eos_token_id": [end, 7], "forced_bos_token_id": 3, "forced_eos_token_id": end}
-    borders = generate.borders_of(template, vocab, kept)
+    borders = generate.borders_of(template, vocab, kept, rows)
     assert (borders.end_ids, borders.first_id, borders.last_id) == ((end, 7), 3, end)
     endless = dataclasses.replace(vocab, eos_id=None, sep_id=None)
-    assert generate.borders_of(template, endless, {}).end_ids == ()
-    for bad in ({"eos_token_id": len(decoder.pieces)}, {"forced_bos_token_id": "x"}, {"eos_token_id": [end, -1]}):
-        with pytest.raises(InputError, match=f"{min(bad)} is .*: expected ids below"):
-            generate.borders_of(template, vocab, bad)
+    assert generate.borders_of(template, endless, {}, rows).end_ids == ()
+    for bad in ({"eos_token_id": "x"}, {"forced_bos_token_id": rows}, {"eos_token_id": [end, -1]}):
+        with pytest.raises(InputError, match=f"{min(bad)} is .*: expected ids"):
+            generate.borders_of(template, vocab, bad, rows)
+
+
+def test_an_end_that_no_row_has_is_none(decoder):
+    """transformers' GPT2Config has 50256 by default, whatever its vocabulary."""
+    template, vocab = decoder.template, dataclasses.replace(decoder.pieces.vocab, eos_id=None, sep_id=None)
+    rows = vocab.size + 4
+    assert generate.borders_of(template, vocab, {"eos_token_id": 50_256}, rows).end_ids == ()
+    assert generate.borders_of(template, vocab, {"eos_token_id": [rows, rows - 1]}, rows).end_ids == (rows - 1,)
 
 
 CAUSAL, PREFIX = {"attention.causal": True}, {"attention.prefix": True}
