@@ -13,7 +13,7 @@ from pretune.core.pack import pack
 from pretune.decode import generate
 from pretune.decode.scores import forbid_repeated_ngrams
 from pretune.decode.settings import Generation
-from pretune.decode.texts import as_it_comes, cut_at, text_after
+from pretune.decode.texts import as_it_comes, closed, cut_at, text_after
 from pretune.families.family import open_family
 from pretune.nn.model import Model
 from pretune.tokenizers.tokenizer import Tokenizer
@@ -210,6 +210,33 @@ def test_parts_hold_back_what_is_not_whole():
     assert list(as_it_comes(iter(["a", "a\n", "a\nQ", "a\nQ: b", "never"]), ["\nQ:"])) == ["a"]
     assert list(as_it_comes(iter(["ab", "abab", "ababc"]), ["abc"])) == ["ab"]
     assert cut_at("ab", ["c", "b", "ab"]) == ""
+
+
+def bytes_in_a_row():
+    """Of Llama's kind: what has no piece is written byte by byte."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "▁a", "▁b"]
+    model = tokenizers.models.BPE({piece: n for n, piece in enumerate(pieces)}, [("▁", "a"), ("▁", "b")],
+                                  unk_token="<unk>", byte_fallback=True)  # fmt: skip
+    backend = tokenizers.Tokenizer(model)
+    backend.normalizer = tokenizers.normalizers.Replace(" ", "▁")
+    parts = [tokenizers.decoders.Replace("▁", " "), tokenizers.decoders.ByteFallback(), tokenizers.decoders.Fuse()]
+    backend.decoder = tokenizers.decoders.Sequence(parts)
+    backend.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return Tokenizer(backend, special_tokens={"unk": "<unk>", "bos": "<s>", "eos": "</s>"})
+
+
+def test_a_stream_waits_for_what_bytes_in_a_row_mean(lab):
+    """One byte more may make another text of all that stand before it."""
+    pieces = bytes_in_a_row()
+    ids, space_a = [3 + byte for byte in "字".encode()], pieces.id("▁a")
+    assert closed(pieces, [space_a, *ids]) == 1 and closed(pieces, [*ids, space_a]) == 4 and closed(pieces, ids) == 0
+    assert closed(pieces, [space_a, *ids, 2]) == closed(pieces, [space_a, *ids, 999]) == 1  # they have no text
+    pair = lab.random_decoder(pieces)
+    (example,) = lab.examples(pair, ["a b"])
+    for seed in range(30):
+        given = {"max_new_tokens": 12, "do_sample": True, "seed": seed}
+        stream = pair.writer.stream(example, Generation(**given))
+        assert "".join(stream) == lab.ours(pair, ["a b"], **given)[0][0].text
 
 
 def test_text_joins_what_stands_before_it(decoder):

@@ -21,7 +21,7 @@ from pretune.decode.prompts import decoder_ids, forced
 from pretune.decode.searching import search
 from pretune.decode.settings import Borders, Generation
 from pretune.decode.stops import Stops, Written
-from pretune.decode.texts import as_it_comes, cut_at, text_after
+from pretune.decode.texts import as_it_comes, closed, cut_at, text_after
 from pretune.decode.writing import Draft, write
 from pretune.nn.model import Model
 from pretune.tokenizers.tokenizer import Tokenizer
@@ -121,7 +121,9 @@ class Writer:
     def _growing(self, ready: Example, stops: Stops) -> Iterator[str]:
         (draft,) = drafts = _drafts([ready], stops)
         for _ in write(self.model, pack([ready]).to(self.model.body.device), drafts, stops):
-            yield text_after(self.tokenizer, draft.before, _without_end(draft.written, stops))
+            ids = _without_end(draft.written, stops)
+            whole = len(ids) if draft.ended_by is not None else closed(self.tokenizer, ids)
+            yield text_after(self.tokenizer, draft.before, ids[:whole])
 
     def _ruled(self, settings: Generation) -> tuple[tuple[int, ...], Stops]:
         """The ids of a forced beginning, and what says when a text has ended."""
