@@ -69,6 +69,24 @@ def test_several_ends_of_config_json_stay_without_the_file(folder, tmp_path):
     assert again.manifest["config"]["eos_token_id"] == [3, 7] and writer_of(again).borders.end_ids == (3, 7)
 
 
+@pytest.mark.parametrize("name", ["config.json", GENERATION])
+def test_what_is_never_written_is_kept_wherever_it_stands(folder, tmp_path, name, tokenizer):
+    """Of Marian it is the padding token."""
+    add(folder, "{}")
+    (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | {"bad_words_ids": [[0], [7, 8]]}))
+    bundle = Bundle.load(folder)
+    assert writer_of(bundle).borders.never == ((0,), (7, 8))
+    bundle.save(tmp_path / "again")
+    assert writer_of(Bundle.load(tmp_path / "again")).borders.never == ((0,), (7, 8))
+    assert json.loads((tmp_path / "again" / name).read_text())["bad_words_ids"] == [[0], [7, 8]]
+    assert writer_of(Bundle.load(folder, tokenizer=tokenizer)).borders.never == ()
+    transformers = pytest.importorskip("transformers")
+    kind = "BartForConditionalGeneration" if bundle.family.name == "bart" else "GPT2LMHeadModel"
+    theirs = getattr(transformers, kind).from_pretrained(tmp_path / "again")
+    assert theirs.generation_config.bad_words_ids == [[0], [7, 8]]
+    theirs.save_pretrained(tmp_path / "theirs")
+
+
 def test_a_damaged_file_is_an_error_that_names_it(folder):
     add(folder, "{")
     with pytest.raises(InputError, match=GENERATION):

@@ -298,8 +298,13 @@ def test_borders_come_from_the_family_and_the_files(decoder):
     assert (borders.end_ids, borders.first_id, borders.last_id) == ((end, 7), 3, end)
     endless = dataclasses.replace(vocab, eos_id=None, sep_id=None)
     assert generate.borders_of(template, endless, {}, rows).end_ids == ()
-    for bad in ({"eos_token_id": "x"}, {"forced_bos_token_id": rows}, {"eos_token_id": [end, -1]}):
-        with pytest.raises(InputError, match=f"{min(bad)} is .*: expected ids"):
+    for bad in (
+        {"eos_token_id": "x"},
+        {"forced_bos_token_id": rows},
+        {"eos_token_id": [end, -1]},
+        {"bad_words_ids": [7]},
+    ):
+        with pytest.raises(InputError, match=f"{min(bad)} is .*: expected (lists of )?ids"):
             generate.borders_of(template, vocab, bad, rows)
 
 

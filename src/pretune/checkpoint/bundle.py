@@ -19,7 +19,7 @@ from torch import nn
 
 from pretune.checkpoint.disk import STOP, OnFull
 from pretune.checkpoint.folder import replace_folder, restore
-from pretune.checkpoint.generation import GENERATION, read_generation, with_ids
+from pretune.checkpoint.generation import GENERATION, NEVER, read_generation, with_ids
 from pretune.checkpoint.hub import fetch, is_hub_name
 from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
 from pretune.checkpoint.not_opened import not_opened
@@ -101,6 +101,7 @@ class Bundle:
             pieces = given or with_roles_told(Tokenizer.load(folder), family, hf)
             facts = _facts(loaded) | ({NO_VECTOR: left_out} if left_out and heads is None else {})
             facts |= {"generation": generation} if generation else {}
+            facts["config"] |= {NEVER: hf[NEVER]} if hf.get(NEVER) else {}
             if given is not None:
                 ids = ids_told(family, given.special_ids)
                 facts |= {name: of_another(facts[name], ids) for name in ("config", "generation") if name in facts}

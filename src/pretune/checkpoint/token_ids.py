@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from pretune.checkpoint.generation import NEVER
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError
 from pretune.families.family import Family, roles_of
@@ -58,10 +59,13 @@ def for_tokenizer(told: Mapping[str, Any], ids: Mapping[str, int | None]) -> dic
 def of_another(told: Mapping[str, Any], ids: Mapping[str, int | None]) -> dict[str, Any]:
     """A file's keys for a tokenizer in place of the one it was written for, whose ids mean nothing now.
 
-    >>> of_another({"eos_token_id": [2, 5], "num_beams": 4}, {"eos_token_id": None})
+    >>> of_another({"eos_token_id": [2, 5], "bad_words_ids": [[1]], "num_beams": 4}, {"eos_token_id": None})
     {'eos_token_id': None, 'num_beams': 4}
     """
-    return {**told, **{key: ids[key] for key in told if key in ids}}
+    return {
+        **{key: value for key, value in told.items() if key != NEVER},
+        **{key: ids[key] for key in told if key in ids},
+    }
 
 
 def several(value: Any) -> list[Any]:

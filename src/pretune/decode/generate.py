@@ -50,7 +50,18 @@ def borders_of(template: Template, vocab: Vocab, kept: Mapping[str, Any], num_ro
     with suppress(InputError):
         ends.insert(0, end_id(template, vocab))
     first, last = (next(iter(told[key]), None) for key in ("forced_bos_token_id", "forced_eos_token_id"))
-    return Borders(tuple(dict.fromkeys(ends)), first, last)
+    return Borders(tuple(dict.fromkeys(ends)), first, last, _never(kept, ends, num_rows))
+
+
+def _never(kept: Mapping[str, Any], ends: Sequence[int], num_rows: int) -> tuple[tuple[int, ...], ...]:
+    """bad_words_ids of a model's files; an end token alone among them counts for nothing, as in transformers."""
+    told = kept.get("bad_words_ids") or []
+    if not isinstance(told, list) or not all(
+        isinstance(each, list) and each and all(type(one) is int and one >= 0 for one in each) for each in told
+    ):
+        raise InputError(f"config.json: bad_words_ids is {told!r:.60}: expected lists of ids")
+    alone = [[end] for end in ends]
+    return tuple(tuple(each) for each in told if each not in alone and max(each) < num_rows)
 
 
 def _ids(kept: Mapping[str, Any], key: str, below: int | None) -> list[int]:
@@ -133,6 +144,8 @@ class Writer:
         borders = self.borders
         if beginning or settings.choices:
             beginning, borders = (*self.lead, *beginning), replace(borders, first_id=None)
+        if settings.choices:  # they say what is written
+            borders = replace(borders, never=())
         choices = None
         if settings.choices:
             pieces = {text: self.tokenizer.encode(text).ids_P.tolist() for text in settings.choices}
