@@ -199,6 +199,12 @@ def test_refusals(world, call, part):
         call(pretune.load(world.modern / "model"))
 
 
+@pytest.mark.parametrize("device", ["cpux", "cuda:99"])
+def test_a_device_that_is_not_there(world, device):
+    with pytest.raises(pretune.InputError, match=f"device is '{device}': torch cannot compute on it here .*: take cpu"):
+        pretune.load(world.modern / "model", device=device)
+
+
 def test_settings_as_a_dict(world, tmp_path):
     settings = {"steps": 1, "batch_size": 4, "optimizer": {"lr": 1e-4}, "valid_samples": 2}
     found = pretune.pretrain("modern-tiny", corpus=world.corpus, out=tmp_path / "run", settings=settings)

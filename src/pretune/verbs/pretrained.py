@@ -55,7 +55,8 @@ def load(
 
     tokenizer: a directory; needed for presets only. device: cpu, cuda ...; None: cuda where there is one.
     allow_pickle: read tensors from `pytorch_model.bin` where a model has no safetensors. Code is never run.
-    Raises InputError for what is not a model, or holds something pretune cannot reproduce exactly.
+    Raises InputError for what is not a model, or holds something pretune cannot reproduce exactly, and for a device
+    that is not there.
     """
     return Pretrained(Bundle.load(model, tokenizer=tokenizer, allow_pickle=allow_pickle), device)
 
@@ -65,7 +66,7 @@ class Pretrained:
 
     def __init__(self, bundle: Bundle, device: str | None = None) -> None:
         self.bundle = bundle
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = _usable(device) if device else "cuda" if torch.cuda.is_available() else "cpu"
         self.model = bundle.model.to(self.device).eval()
         keep_packed(self.model)
         self.tokenizer = bundle.tokenizer
@@ -297,6 +298,16 @@ class Pretrained:
                 for number, value in zip(numbers, compute(batch), strict=True):
                     out[number] = value.float().cpu().numpy()
         return out
+
+
+def _usable(device: str) -> str:
+    """InputError for a device that torch does not know or does not find here."""
+    try:
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        told = str(error).strip().partition("\n")[0]
+        raise InputError(f"device is {device!r}: torch cannot compute on it here ({told:.200}): take cpu") from error
+    return device
 
 
 def _as_given(hidden_TD: Tensor, stream: Stream) -> list[Tensor]:
