@@ -81,7 +81,10 @@ class Bundle:
         preset = _preset(source)
         if preset is not None:
             if tokenizer is None:
-                raise InputError(f"{source} is a preset with fresh weights: name the tokenizer it is to have")
+                raise InputError(
+                    f"{source} is a preset with fresh weights: name the tokenizer it is to have. The hub's weights "
+                    "have their owner's name before theirs (FacebookAI/roberta-base, google-t5/t5-small)"
+                )
             family, size = preset
             kinds = (LM,) if heads is None else heads
             return cls.fresh(family, size, _tokenizer(tokenizer), heads=kinds, changes=dict(changes or {}), seed=seed)
