@@ -103,6 +103,25 @@ def test_what_is_not_computed_is_named_and_never_passed_over(folder, tmp_path, w
     assert tuned.vector_head.pooling == "mean" and tuned.no_vector is None
 
 
+def test_of_a_decoder_beside_an_encoder_it_pools_other_rows(folder, tmp_path):
+    """T5's encoder it opens alone."""
+    for family, is_same in (("bart", False), ("transformer", False), ("t5", True)):
+        model, out = tmp_path / family, tmp_path / f"{family}-out"
+        Bundle.fresh(family, TINY, Tokenizer.load(tmp_path), seed=1).save(model)
+        if is_same:
+            pretune.export(model=model, format="sentence-transformers", out=out)
+            assert pretune.load(out).embed(["the cat"]).shape == (1, 32)
+            continue
+        with pytest.raises(InputError, match="would pool rows of the decoder"):
+            pretune.export(model=model, format="sentence-transformers", out=out)
+        (model / "pretune.json").unlink()
+        write(model, vectors_files(Vectors("mean", True), 32, 128))
+        loaded = pretune.load(model)
+        with pytest.raises(InputError, match="does not compute: rows of the decoder"):
+            loaded.embed(["the cat"])
+        assert loaded.embed(["the cat"], "mean").shape == (1, 32)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

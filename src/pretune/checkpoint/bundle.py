@@ -24,13 +24,14 @@ from pretune.checkpoint.hub import fetch, is_hub_name
 from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
 from pretune.checkpoint.not_opened import not_opened
 from pretune.checkpoint.seal import MANIFEST, fault, opened, write_sealed
+from pretune.checkpoint.sentence_transformers import ENCODER_ALONE, OF_DECODER, Vectors, read_vectors
 from pretune.checkpoint.sentence_transformers import FILES as VECTORS
-from pretune.checkpoint.sentence_transformers import Vectors, read_vectors
 from pretune.checkpoint.token_ids import for_tokenizer, of_another, with_roles_told
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
 from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, family_of, ids_told, open_family
+from pretune.families.two_stacks import TwoStacks
 from pretune.nn.generator import Generator
 from pretune.nn.model import Model
 from pretune.nn.siamese import EmbeddingHead
@@ -98,8 +99,8 @@ class Bundle:
         try:
             generation = read_generation(folder)
             config = with_ids(read_json(folder / CONFIG), generation)
-            hf, left_out = _with_vectors(config, read_vectors(folder))
-            family = family_of(hf)
+            family = family_of(config)
+            hf, left_out = _with_vectors(config, _of_encoder(family, config, read_vectors(folder)))
             loaded = family.from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
             pieces = given or with_roles_told(Tokenizer.load(folder), family, hf)
             facts = _facts(loaded) | ({NO_VECTOR: left_out} if left_out and heads is None else {})
@@ -290,6 +291,12 @@ def _check_task(path: Path, told: Any) -> None:
         raise InputError(
             f"{path}: task: {', '.join(wrong)}: expected a name, settings and a length: fetch or write it again"
         )
+
+
+def _of_encoder(family: Family, hf: Mapping[str, Any], vectors: Vectors | None) -> Vectors | None:
+    if vectors is None or not isinstance(family, TwoStacks) or hf.get("model_type") in ENCODER_ALONE:
+        return vectors
+    return replace(vectors, left_out=vectors.left_out or OF_DECODER)
 
 
 def _with_vectors(hf: dict[str, Any], vectors: Vectors | None) -> tuple[dict[str, Any], str | None]:

@@ -11,7 +11,7 @@ from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.huggingface import read_json
 from pretune.checkpoint.not_opened import other_body
 from pretune.checkpoint.seal import MANIFEST
-from pretune.checkpoint.sentence_transformers import Vectors, vectors_files
+from pretune.checkpoint.sentence_transformers import ENCODER_ALONE, OF_DECODER, Vectors, vectors_files
 from pretune.core.errors import InputError, unknown
 from pretune.nn.model import Model
 from pretune.nn.siamese import EmbeddingHead
@@ -49,7 +49,13 @@ def _save_vectors(bundle: Bundle, out: str | Path) -> list[str]:
     left = [kind for kind in bundle.model.heads if kind != "embedding"]
     alone = Bundle(Model(bundle.model.body, {"embedding": head}), bundle.tokenizer, {"heads": [{"kind": "embedding"}]})
     alone.manifest |= {key: value for key, value in bundle.manifest.items() if key == "config"}
-    if reason := other_body(alone.family.to_hf(alone.model, alone.specs)[0]):
+    config = alone.family.to_hf(alone.model, alone.specs)[0]
+    if bundle.model.body.config.decoder is not None and config["model_type"] not in ENCODER_ALONE:
+        raise InputError(
+            f"{bundle.folder}: sentence-transformers would pool {OF_DECODER}, and its vectors would be others: of "
+            "models with a decoder it opens T5's encoder alone; embed and search with pretune"
+        )
+    if reason := other_body(config):
         raise InputError(f"{bundle.folder}: sentence-transformers reads it as transformers does, which {reason}")
     vectors = Vectors(head.pooling, head.normalize)
     alone.save(out, more=vectors_files(vectors, bundle.model.body.config.hidden_size, bundle.max_length))
