@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pretune
+from lively import END, byte_level
 from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.sentence_transformers import Vectors, read_vectors, vectors_files
 from pretune.core.errors import InputError
@@ -120,6 +121,19 @@ def test_of_a_decoder_beside_an_encoder_it_pools_other_rows(folder, tmp_path):
         with pytest.raises(InputError, match="does not compute: rows of the decoder"):
             loaded.embed(["the cat"])
         assert loaded.embed(["the cat"], "mean").shape == (1, 32)
+
+
+def test_a_tokenizer_without_padding_gets_its_end_for_it(tmp_path):
+    library = pytest.importorskip("sentence_transformers")
+    texts = ["the cat", "a good day and the night"]
+    Bundle.fresh("gpt2", TINY, Tokenizer(byte_level(), special_tokens={"eos": END}), seed=1).save(tmp_path / "model")
+    found = pretune.export(model=tmp_path / "model", format="sentence-transformers", out=tmp_path / "out")
+    assert any(f"filled up with {END}" in note for note in found["notes"])
+    theirs = library.SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(texts)
+    assert np.allclose(theirs, pretune.load(tmp_path / "model").embed(texts), atol=1e-5)
+    Bundle.fresh("gpt2", TINY, Tokenizer(byte_level(), special_tokens={}), seed=1).save(tmp_path / "endless")
+    with pytest.raises(InputError, match="has no token for it"):
+        pretune.export(model=tmp_path / "endless", format="sentence-transformers", out=tmp_path / "other")
 
 
 @pytest.mark.parametrize(
