@@ -201,6 +201,18 @@ def test_refusals(world, call, part):
         call(pretune.load(world.modern / "model"))
 
 
+def test_weights_written_past_torch_count_once_that_is_said(world, tmp_path):
+    ours = pretune.load(world.modern / "model", device="cpu")
+    before = ours.hidden(["she"])[0]
+    for parameter in ours.model.body.parameters():
+        parameter.data.mul_(0.5)
+    ours.weights_changed()
+    now = ours.hidden(["she"])[0]
+    ours.save(tmp_path / "saved")
+    assert np.allclose(now, pretune.load(tmp_path / "saved", device="cpu").hidden(["she"])[0], atol=1e-6)
+    assert not np.allclose(now, before, atol=1e-3)
+
+
 @pytest.mark.parametrize("device", ["cpux", "cuda:99"])
 def test_a_device_that_is_not_there(world, device):
     with pytest.raises(pretune.InputError, match=f"device is '{device}': torch cannot compute on it here .*: take cpu"):

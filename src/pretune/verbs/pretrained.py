@@ -62,7 +62,12 @@ def load(
 
 
 class Pretrained:
-    """A Bundle and its uses. `tokenizer`, `model`, `manifest` are the parts; `model` is in evaluation mode."""
+    """A Bundle and its uses. `tokenizer`, `model`, `manifest` are the parts; `model` is in evaluation mode.
+
+    Weights may be changed between calls (an optimizer's step, `load_state_dict`, `parameter.mul_` under no_grad). Only
+    what is written into `parameter.data` in place (`parameter.data.mul_`) torch does not tell: call `weights_changed`
+    after it, else short texts on a CPU are computed with the old weights.
+    """
 
     def __init__(self, bundle: Bundle, device: str | None = None) -> None:
         self.bundle = bundle
@@ -242,6 +247,10 @@ class Pretrained:
         Raises InputError for a model without a task's head.
         """
         return predict(self.bundle, inputs, settings)
+
+    def weights_changed(self) -> None:
+        """Says that weights were written into `parameter.data`; other changes are found out (see above)."""
+        keep_packed(self.model)
 
     def save(self, directory: str | Path) -> None:
         """Writes the Hugging Face layout: opens with `AutoModel*.from_pretrained`."""
