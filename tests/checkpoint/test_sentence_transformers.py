@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pretune
+from lively import END, byte_level
 from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.sentence_transformers import Vectors, read_vectors, vectors_files
 from pretune.core.errors import InputError
@@ -101,6 +102,38 @@ def test_what_is_not_computed_is_named_and_never_passed_over(folder, tmp_path, w
         pretune.load(tmp_path / "saved").embed(["the cat"])
     tuned = Bundle.load(folder, heads=[HeadSpec("embedding")])  # to be trained: its vectors are its own from then on
     assert tuned.vector_head.pooling == "mean" and tuned.no_vector is None
+
+
+def test_of_a_decoder_beside_an_encoder_it_pools_other_rows(folder, tmp_path):
+    """T5's encoder it opens alone."""
+    for family, is_same in (("bart", False), ("transformer", False), ("t5", True)):
+        model, out = tmp_path / family, tmp_path / f"{family}-out"
+        Bundle.fresh(family, TINY, Tokenizer.load(tmp_path), seed=1).save(model)
+        if is_same:
+            pretune.export(model=model, format="sentence-transformers", out=out)
+            assert pretune.load(out).embed(["the cat"]).shape == (1, 32)
+            continue
+        with pytest.raises(InputError, match="would pool rows of the decoder"):
+            pretune.export(model=model, format="sentence-transformers", out=out)
+        (model / "pretune.json").unlink()
+        write(model, vectors_files(Vectors("mean", True), 32, 128))
+        loaded = pretune.load(model)
+        with pytest.raises(InputError, match="does not compute: rows of the decoder"):
+            loaded.embed(["the cat"])
+        assert loaded.embed(["the cat"], "mean").shape == (1, 32)
+
+
+def test_a_tokenizer_without_padding_gets_its_end_for_it(tmp_path):
+    library = pytest.importorskip("sentence_transformers")
+    texts = ["the cat", "a good day and the night"]
+    Bundle.fresh("gpt2", TINY, Tokenizer(byte_level(), special_tokens={"eos": END}), seed=1).save(tmp_path / "model")
+    found = pretune.export(model=tmp_path / "model", format="sentence-transformers", out=tmp_path / "out")
+    assert any(f"filled up with {END}" in note for note in found["notes"])
+    theirs = library.SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(texts)
+    assert np.allclose(theirs, pretune.load(tmp_path / "model").embed(texts), atol=1e-5)
+    Bundle.fresh("gpt2", TINY, Tokenizer(byte_level(), special_tokens={}), seed=1).save(tmp_path / "endless")
+    with pytest.raises(InputError, match="has no token for it"):
+        pretune.export(model=tmp_path / "endless", format="sentence-transformers", out=tmp_path / "other")
 
 
 @pytest.mark.parametrize(

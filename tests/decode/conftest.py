@@ -159,5 +159,6 @@ def lab():
         examples=examples,
         ours=ours,
         pieces_with_specials=pieces_with_specials,
+        random_decoder=random_decoder,
         theirs=theirs,
     )

@@ -13,7 +13,7 @@ from pretune.core.pack import pack
 from pretune.decode import generate
 from pretune.decode.scores import forbid_repeated_ngrams
 from pretune.decode.settings import Generation
-from pretune.decode.texts import as_it_comes, cut_at, text_after
+from pretune.decode.texts import as_it_comes, closed, cut_at, text_after
 from pretune.families.family import open_family
 from pretune.nn.model import Model
 from pretune.tokenizers.tokenizer import Tokenizer
@@ -212,6 +212,33 @@ def test_parts_hold_back_what_is_not_whole():
     assert cut_at("ab", ["c", "b", "ab"]) == ""
 
 
+def bytes_in_a_row():
+    """Of Llama's kind: what has no piece is written byte by byte."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "▁a", "▁b"]
+    model = tokenizers.models.BPE({piece: n for n, piece in enumerate(pieces)}, [("▁", "a"), ("▁", "b")],
+                                  unk_token="<unk>", byte_fallback=True)  # fmt: skip
+    backend = tokenizers.Tokenizer(model)
+    backend.normalizer = tokenizers.normalizers.Replace(" ", "▁")
+    parts = [tokenizers.decoders.Replace("▁", " "), tokenizers.decoders.ByteFallback(), tokenizers.decoders.Fuse()]
+    backend.decoder = tokenizers.decoders.Sequence(parts)
+    backend.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return Tokenizer(backend, special_tokens={"unk": "<unk>", "bos": "<s>", "eos": "</s>"})
+
+
+def test_a_stream_waits_for_what_bytes_in_a_row_mean(lab):
+    """One byte more may make another text of all that stand before it."""
+    pieces = bytes_in_a_row()
+    ids, space_a = [3 + byte for byte in "字".encode()], pieces.id("▁a")
+    assert closed(pieces, [space_a, *ids]) == 1 and closed(pieces, [*ids, space_a]) == 4 and closed(pieces, ids) == 0
+    assert closed(pieces, [space_a, *ids, 2]) == closed(pieces, [space_a, *ids, 999]) == 1  # they have no text
+    pair = lab.random_decoder(pieces)
+    (example,) = lab.examples(pair, ["a b"])
+    for seed in range(30):
+        given = {"max_new_tokens": 12, "do_sample": True, "seed": seed}
+        stream = pair.writer.stream(example, Generation(**given))
+        assert "".join(stream) == lab.ours(pair, ["a b"], **given)[0][0].text
+
+
 def test_text_joins_what_stands_before_it(decoder):
     pieces = decoder.pieces
     whole = pieces.encode("the old man said é")
@@ -264,16 +291,29 @@ def test_a_model_without_a_language_model_is_refused(decoder):
 
 def test_borders_come_from_the_family_and_the_files(decoder):
     template, vocab = decoder.template, decoder.pieces.vocab
-    end = decoder.pieces.special_ids["eos"]
-    assert generate.borders_of(template, vocab, {}).end_ids == (end,)
+    end, rows = decoder.pieces.special_ids["eos"], vocab.size + 4
+    assert generate.borders_of(template, vocab, {}, rows).end_ids == (end,)
     kept = {"eos_token_id": [end, 7], "forced_bos_token_id": 3, "forced_eos_token_id": end}
-    borders = generate.borders_of(template, vocab, kept)
+    borders = generate.borders_of(template, vocab, kept, rows)
     assert (borders.end_ids, borders.first_id, borders.last_id) == ((end, 7), 3, end)
     endless = dataclasses.replace(vocab, eos_id=None, sep_id=None)
-    assert generate.borders_of(template, endless, {}).end_ids == ()
-    for bad in ({"eos_token_id": len(decoder.pieces)}, {"forced_bos_token_id": "x"}, {"eos_token_id": [end, -1]}):
-        with pytest.raises(InputError, match=f"{min(bad)} is .*: expected ids below"):
-            generate.borders_of(template, vocab, bad)
+    assert generate.borders_of(template, endless, {}, rows).end_ids == ()
+    for bad in (
+        {"eos_token_id": "x"},
+        {"forced_bos_token_id": rows},
+        {"eos_token_id": [end, -1]},
+        {"bad_words_ids": [7]},
+    ):
+        with pytest.raises(InputError, match=f"{min(bad)} is .*: expected (lists of )?ids"):
+            generate.borders_of(template, vocab, bad, rows)
+
+
+def test_an_end_that_no_row_has_is_none(decoder):
+    """transformers' GPT2Config has 50256 by default, whatever its vocabulary."""
+    template, vocab = decoder.template, dataclasses.replace(decoder.pieces.vocab, eos_id=None, sep_id=None)
+    rows = vocab.size + 4
+    assert generate.borders_of(template, vocab, {"eos_token_id": 50_256}, rows).end_ids == ()
+    assert generate.borders_of(template, vocab, {"eos_token_id": [rows, rows - 1]}, rows).end_ids == (rows - 1,)
 
 
 CAUSAL, PREFIX = {"attention.causal": True}, {"attention.prefix": True}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pretune.decode import draws
+from pretune.decode.generate import borders_of
 
 pytest.importorskip("transformers")
 
@@ -98,6 +99,26 @@ def test_tokens_that_a_models_files_force(two_stacks, lab, more):
     forced = {"forced_bos_token_id": 44, "forced_eos_token_id": end}
     lab.assert_same(found, lab.theirs(two_stacks, alone=True, **settings, **forced))
     assert all(texts[0].ids[0] == 44 and texts[0].ended_by == "end" for texts in found)
+
+
+@pytest.mark.parametrize("more", [{}, {"num_beams": 3}])
+def test_tokens_that_a_models_files_never_write(two_stacks, lab, more):
+    end = two_stacks.pieces.special_ids["eos"]
+    settings = {"max_new_tokens": 7, "no_repeat_ngram_size": 1, **more}
+    free = lab.ours(two_stacks, borders=lab.Borders((end,)), **settings)
+    first, second, third = free[0][0].ids[:3]
+    never = [[first], [end], *([one, other] for one in range(40, 60) for other in (second, third))]
+    borders = borders_of(two_stacks.template, two_stacks.pieces.vocab, {"bad_words_ids": never}, 999)
+    assert borders.never[0] == (first,) and (end,) not in borders.never and end in borders.end_ids
+    found = lab.ours(two_stacks, borders=borders, **settings)
+    lab.assert_same(found, lab.theirs(two_stacks, alone=True, bad_words_ids=never, **settings))
+    assert found != free and not any(first in texts[0].ids for texts in found)
+
+
+def test_choices_say_what_is_written_whatever_the_files_say(two_stacks, lab):
+    never = tuple((number,) for number in range(5, 200))
+    (texts,) = lab.ours(two_stacks, ["she"], choices=("good", "night"), borders=lab.Borders((2,), never=never))
+    assert texts[0].text in ("good", "night")
 
 
 SAMPLING = {

@@ -63,6 +63,10 @@ PROCESSORS = {
         lambda s, h: scores.edit(s, h.tolist(), 5, Generation(max_new_tokens=6), Borders(last_id=9)),
         lambda: theirs.ForcedEOSTokenLogitsProcessor(18, 9),
     ),
+    "never": (
+        lambda s, h: scores.forbid_sequences(s, h.tolist(), [(8,), (3, 11), (5, 2, 12), (0, 4, 13), (9,) * 18]),
+        lambda: theirs.NoBadWordsLogitsProcessor([[8], [3, 11], [5, 2, 12], [0, 4, 13], [9] * 18]),
+    ),
     "temperature": (
         lambda s, h: scores.shape(s, Generation(do_sample=True, temperature=0.3)),
         lambda: theirs.TemperatureLogitsWarper(0.3),
@@ -88,6 +92,7 @@ def test_edits_come_in_the_order_of_transformers():
     for each in (
         theirs.RepetitionPenaltyLogitsProcessor(1.3),
         theirs.NoRepeatNGramLogitsProcessor(2),
+        theirs.NoBadWordsLogitsProcessor([[8], [1, 9]]),
         theirs.MinNewTokensLengthLogitsProcessor(10, 9, [3]),
         theirs.TemperatureLogitsWarper(0.7),
         theirs.TopKLogitsWarper(20),
@@ -95,7 +100,7 @@ def test_edits_come_in_the_order_of_transformers():
         theirs.MinPLogitsWarper(0.02),
     ):
         wanted = each(history_NT, wanted)
-    edited = scores.edit(scores_NV, history_NT.tolist(), 7, ours, Borders((3,)))
+    edited = scores.edit(scores_NV, history_NT.tolist(), 7, ours, Borders((3,), never=((8,), (1, 9))))
     assert torch.equal(scores.shape(edited, ours), wanted)
 
 

@@ -303,7 +303,6 @@ def test_buffers_and_old_names_of_norms_are_read():
         ("bert", "is_decoder", "yes"),
         ("bert", "add_cross_attention", True),
         ("bert", "chunk_size_feed_forward", 16),
-        ("bert", "tie_word_embeddings", False),
         ("bert", "hidden_act", "mish"),
         ("bert", "hidden_size", "wide"),
         ("bert", "num_attention_heads", 5),
@@ -325,6 +324,22 @@ def test_settings_that_change_the_numbers_are_refused_by_name(name, key, value):
         del hf["layer_types"]
     with pytest.raises(InputError, match={"num_attention_heads": "num_heads"}.get(key, key)):
         family.from_hf(hf | {key: value}, weights)
+
+
+def test_an_untied_output_is_refused_where_there_is_one():
+    family, model = small("bert", TEXT)
+    hf, weights = family.to_hf(model, [TEXT])
+    hf["tie_word_embeddings"] = False
+    read = family.from_hf(hf, weights).model
+    for name, value in model.state_dict().items():
+        assert torch.equal(read.state_dict()[name], value)
+    with pytest.raises(InputError, match="tie_word_embeddings is False: pretune computes only True"):
+        family.from_hf(hf, weights, [HeadSpec("lm")])
+    family, model = small("bert", HeadSpec("lm"))
+    hf, weights = family.to_hf(model)
+    for heads in (None, []):
+        with pytest.raises(InputError, match="tie_word_embeddings is False: pretune computes only True"):
+            family.from_hf(hf | {"tie_word_embeddings": False}, weights, heads)
 
 
 def test_unknown_keys_are_refused_and_other_heads_left_out_on_request():

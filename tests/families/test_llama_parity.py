@@ -191,6 +191,34 @@ def test_what_is_not_computed_is_refused(key, value, says):
         family.from_hf(hf | {key: value}, weights)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "other"),
+    [
+        ("is_llama_config", True, False),
+        ("rope_interleaved", False, True),
+        ("transformers.js_config", {"dtype": "q4"}, None),
+    ],
+)
+def test_keys_of_published_files_that_change_nothing(key, value, other):
+    family, model = tiny("lm")
+    hf, weights = family.to_hf(model)
+    family.from_hf(hf | {key: value}, weights)
+    if other is not None:
+        with pytest.raises(InputError, match=f"{key} is {other}: pretune computes only {value}"):
+            family.from_hf(hf | {key: other}, weights)
+
+
+def test_a_base_for_long_texts_is_no_size(tmp_path):
+    theirs = randomise(transformers.LlamaForCausalLM(transformers.LlamaConfig(**SHAPE, rope_theta=283_461_213.0)))
+    assert theirs.config.rope_parameters["rope_theta"] == 283_461_213.0
+    ours = load_theirs(theirs, tmp_path)
+    assert ours.model.body.config.position.base == 283_461_213.0
+    family, model = tiny("lm")
+    hf, weights = family.to_hf(model)
+    with pytest.raises(InputError, match="rope_theta is 1(0){14}: expected a number above 0, up to 1,000,000,000,000"):
+        family.from_hf(hf | {"rope_parameters": {"rope_theta": 10**14}}, weights)
+
+
 def test_a_tied_output_is_one_and_an_untied_one_is_not_lost():
     family, model = tiny("lm")
     hf, weights = family.to_hf(model)

@@ -37,6 +37,14 @@ def test_cutoff():
     assert 0.039 < parts.wide.weight.abs().max().item() <= 0.04
 
 
+def test_a_width_of_zero_is_all_zero():
+    """initializer_range: 0 in a config.json."""
+    parts = Parts()
+    for init in (Normal(0.0), Normal(0.0, cutoff=2.0)):
+        initialise(parts, init, 1)
+        assert not parts.wide.weight.any() and not parts.embedding.weight.any()
+
+
 def test_a_deeper_body_starts_like_the_shallower_and_draws_nothing_globally(nn_tools):
     state = torch.get_rng_state()
     short, tall = (Transformer(nn_tools.config(num_layers=n), seed=3) for n in (1, 3))

@@ -8,6 +8,11 @@ import torch
 import transformers
 
 import pretune
+from pretune.checkpoint.bundle import Bundle
+from pretune.families.family import open_family
+from pretune.nn.model import Model
+from pretune.tokenizers.tokenizer import Tokenizer
+from pretune.verbs.generate import generate
 from pretune.verbs.predictions import task_of
 
 TEXTS = ["the old man", "she", ("a good day , she said to her", "yes"), "and then they walked slowly down the street"]
@@ -134,13 +139,50 @@ def test_fill(world):
         ours.fill("nothing here")
 
 
+def padded(family, tokenizer, folder):
+    """A model with more rows than its tokenizer has pieces, as published ones have to be a multiple of 64."""
+    tiny = {"num_layers": 1, "hidden_size": 16, "attention.num_heads": 2, "feed_forward.intermediate_size": 32}
+    chosen, extra = open_family(family), len(tokenizer) + 60
+    body = chosen.build(chosen.config(tiny, extra, **chosen.for_tokenizer(tokenizer.special_ids)), seed=1)
+    model = Model(body, {"lm": chosen.head("lm", body)})
+    with torch.no_grad():
+        body.token_embedding.weight[len(tokenizer) :] *= 20  # often the best
+    Bundle(model, tokenizer, {"heads": [{"kind": "lm"}]}).save(folder)
+    return pretune.load(folder)
+
+
+def test_rows_without_a_piece_are_no_candidates(world, tmp_path):
+    ours = padded("roberta", Tokenizer.load(world.tokenizer), tmp_path / "model")
+    found = ours.fill("the [MASK] sat", top_k=len(ours.tokenizer))
+    assert {one["token"] for one in found} == set(ours.tokenizer.backend.get_vocab())
+    assert sum(one["score"] for one in found) < 0.99  # the rest is theirs
+
+
+def test_rows_without_a_piece_may_be_written_and_have_no_text(world, tmp_path):
+    ours = padded("gpt2", Tokenizer.load(world.tokenizer), tmp_path / "model")
+    given = {"max_new_tokens": 20, "do_sample": True}
+    (written,), *_ = generate(ours.bundle, ["the cat"], given)
+    pieces = [number for number in written.ids if number < len(ours.tokenizer)]
+    assert 0 < len(pieces) < len(written.ids)
+    prompt = ours.tokenizer.encode("the cat").ids_P.tolist()
+    assert "the cat" + written.text == ours.tokenizer.decode([*prompt, *pieces])
+    assert ours.generate(["the cat"], **given) == ["".join(ours.stream("the cat", **given))] == [written.text]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    ids = torch.tensor([ours.tokenizer.encode("the cat").ids_P.tolist()])
+    best = theirs.generate(ids, max_new_tokens=8, min_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
+    (written,), *_ = generate(ours.bundle, ["the cat"], {"max_new_tokens": 8, "min_new_tokens": 8})
+    assert written.ids == tuple(best.tolist())
+
+
 def test_presets_and_saving(world, tmp_path):
     fresh = pretune.load("bert-mini", tokenizer=world.tokenizer)
     fresh.save(tmp_path / "saved")
     again = pretune.load(tmp_path / "saved")
     assert all(map(np.array_equal, fresh.hidden(TEXTS), again.hidden(TEXTS)))
-    with pytest.raises(pretune.InputError, match="tokenizer"):
-        pretune.load("bert-mini")
+    with pytest.raises(
+        pretune.InputError, match="tokenizer it is to have. The hub's weights .*FacebookAI/roberta-base"
+    ):
+        pretune.load("roberta-base")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +199,24 @@ def test_presets_and_saving(world, tmp_path):
 def test_refusals(world, call, part):
     with pytest.raises(pretune.InputError, match=part):
         call(pretune.load(world.modern / "model"))
+
+
+def test_weights_written_past_torch_count_once_that_is_said(world, tmp_path):
+    ours = pretune.load(world.modern / "model", device="cpu")
+    before = ours.hidden(["she"])[0]
+    for parameter in ours.model.body.parameters():
+        parameter.data.mul_(0.5)
+    ours.weights_changed()
+    now = ours.hidden(["she"])[0]
+    ours.save(tmp_path / "saved")
+    assert np.allclose(now, pretune.load(tmp_path / "saved", device="cpu").hidden(["she"])[0], atol=1e-6)
+    assert not np.allclose(now, before, atol=1e-3)
+
+
+@pytest.mark.parametrize("device", ["cpux", "cuda:99"])
+def test_a_device_that_is_not_there(world, device):
+    with pytest.raises(pretune.InputError, match=f"device is '{device}': torch cannot compute on it here .*: take cpu"):
+        pretune.load(world.modern / "model", device=device)
 
 
 def test_settings_as_a_dict(world, tmp_path):

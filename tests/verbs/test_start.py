@@ -134,6 +134,12 @@ def test_nothing_is_said_of_a_model_that_was_only_pretrained(world):
     assert first["model"] == str(world.modern / "model") and len(first["sha256"]) == 64
 
 
+def test_of_a_preset_it_is_said_that_nothing_was_pretrained(world):
+    task = open_task("classify").fit_labels(CLASSIFY)
+    begun = begin("bert-mini", task, seed=1, tokenizer=world.tokenizer)
+    assert begun.sentences == ("bert-mini is a preset: all its weights are fresh, and none was pre-trained.",)
+
+
 def test_a_head_without_weights_is_neither_kept_nor_fresh(make, world):
     records = [Record({"text": "a", "text_b": "b", "label": value}) for value in (0.1, 0.9)]
     model, _ = make("classify", CLASSIFY)

@@ -19,17 +19,19 @@ from torch import nn
 
 from pretune.checkpoint.disk import STOP, OnFull
 from pretune.checkpoint.folder import replace_folder, restore
-from pretune.checkpoint.generation import GENERATION, for_tokenizer, read_generation, with_ids
+from pretune.checkpoint.generation import GENERATION, NEVER, read_generation, with_ids
 from pretune.checkpoint.hub import fetch, is_hub_name
 from pretune.checkpoint.huggingface import CONFIG, TOKENIZER, WEIGHTS, read_json, read_weights, write_model
 from pretune.checkpoint.not_opened import not_opened
 from pretune.checkpoint.seal import MANIFEST, fault, opened, write_sealed
+from pretune.checkpoint.sentence_transformers import ENCODER_ALONE, OF_DECODER, Vectors, read_vectors
 from pretune.checkpoint.sentence_transformers import FILES as VECTORS
-from pretune.checkpoint.sentence_transformers import Vectors, read_vectors
+from pretune.checkpoint.token_ids import for_tokenizer, of_another, with_roles_told
 from pretune.core.assemble import Template
 from pretune.core.errors import InputError, unknown
 from pretune.core.registry import entries
 from pretune.families.family import KINDS, Family, HeadSpec, Kind, Loaded, family_of, ids_told, open_family
+from pretune.families.two_stacks import TwoStacks
 from pretune.nn.generator import Generator
 from pretune.nn.model import Model
 from pretune.nn.siamese import EmbeddingHead
@@ -80,7 +82,10 @@ class Bundle:
         preset = _preset(source)
         if preset is not None:
             if tokenizer is None:
-                raise InputError(f"{source} is a preset with fresh weights: name the tokenizer it is to have")
+                raise InputError(
+                    f"{source} is a preset with fresh weights: name the tokenizer it is to have. The hub's weights "
+                    "have their owner's name before theirs (FacebookAI/roberta-base, google-t5/t5-small)"
+                )
             family, size = preset
             kinds = (LM,) if heads is None else heads
             return cls.fresh(family, size, _tokenizer(tokenizer), heads=kinds, changes=dict(changes or {}), seed=seed)
@@ -94,11 +99,16 @@ class Bundle:
         try:
             generation = read_generation(folder)
             config = with_ids(read_json(folder / CONFIG), generation)
-            hf, left_out = _with_vectors(config, read_vectors(folder))
-            loaded = family_of(hf).from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
-            pieces = given or Tokenizer.load(folder)
+            family = family_of(config)
+            hf, left_out = _with_vectors(config, _of_encoder(family, config, read_vectors(folder)))
+            loaded = family.from_hf(hf, read_weights(folder, allow_pickle), heads, seed)
+            pieces = given or with_roles_told(Tokenizer.load(folder), family, hf)
             facts = _facts(loaded) | ({NO_VECTOR: left_out} if left_out and heads is None else {})
             facts |= {"generation": generation} if generation else {}
+            facts["config"] |= {NEVER: hf[NEVER]} if hf.get(NEVER) else {}
+            if given is not None:
+                ids = ids_told(family, given.special_ids)
+                facts |= {name: of_another(facts[name], ids) for name in ("config", "generation") if name in facts}
             bundle = cls(loaded.model, pieces, opened(manifest) | facts, str(folder))._checked()
             _ = bundle.template  # the special tokens it needs are there
         except InputError as error:
@@ -156,7 +166,7 @@ class Bundle:
     def _writer(self, more: Mapping[str, Any]) -> Callable[[Path], None]:
         """What writes this model into an empty folder. InputError where its family's files cannot express it."""
         ids = ids_told(self.family, self.tokenizer.special_ids)
-        kept = self.manifest.get("config", {}) | ids
+        kept = ids | for_tokenizer(self.manifest.get("config", {}), ids)
         generation = for_tokenizer(self.manifest.get("generation", {}), ids)
         more = {**more, **({GENERATION: generation} if generation else {})}
         config, weights = self.family.to_hf(self.model, self.specs, kept)
@@ -281,6 +291,12 @@ def _check_task(path: Path, told: Any) -> None:
         raise InputError(
             f"{path}: task: {', '.join(wrong)}: expected a name, settings and a length: fetch or write it again"
         )
+
+
+def _of_encoder(family: Family, hf: Mapping[str, Any], vectors: Vectors | None) -> Vectors | None:
+    if vectors is None or not isinstance(family, TwoStacks) or hf.get("model_type") in ENCODER_ALONE:
+        return vectors
+    return replace(vectors, left_out=vectors.left_out or OF_DECODER)
 
 
 def _with_vectors(hf: dict[str, Any], vectors: Vectors | None) -> tuple[dict[str, Any], str | None]:

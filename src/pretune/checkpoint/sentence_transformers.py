@@ -30,6 +30,10 @@ TRANSFORMER = "sentence_bert_config.json"
 SETTINGS = "config_sentence_transformers.json"
 FILES = (MODULES, TRANSFORMER, SETTINGS, POOLING, NORMALIZE)
 """What a directory of such a model has at its root besides the encoder's files."""
+ENCODER_ALONE = ("t5", "mt5")
+"""Model types with a decoder of which it opens the encoder; of others it pools the decoder's rows, and pretune pools
+the encoder's."""
+OF_DECODER = "rows of the decoder, where pretune pools the encoder's"
 
 MODES: Mapping[EmbeddingPooling, str] = {
     "row": "pooling_mode_cls_token",

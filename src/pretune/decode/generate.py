@@ -21,7 +21,7 @@ from pretune.decode.prompts import decoder_ids, forced
 from pretune.decode.searching import search
 from pretune.decode.settings import Borders, Generation
 from pretune.decode.stops import Stops, Written
-from pretune.decode.texts import as_it_comes, cut_at, text_after
+from pretune.decode.texts import as_it_comes, closed, cut_at, text_after
 from pretune.decode.writing import Draft, write
 from pretune.nn.model import Model
 from pretune.tokenizers.tokenizer import Tokenizer
@@ -38,26 +38,40 @@ class PromptError(InputError):
         self.number, self.what = number, what
 
 
-def borders_of(template: Template, vocab: Vocab, kept: Mapping[str, Any]) -> Borders:
+def borders_of(template: Template, vocab: Vocab, kept: Mapping[str, Any], num_rows: int) -> Borders:
     """The end token as the family puts it, and those that a model's config.json names or forces.
 
-    kept: keys of config.json. A tokenizer without an end token gives none: texts are as long as they may be.
-    Raises InputError for an id that no piece has.
+    kept: keys of config.json. num_rows: of the model's output. A tokenizer without an end token gives none: texts are
+    as long as they may be. An end that no row has (GPT-2's 50256 in a small model: transformers' default) is none.
+    Raises InputError for what is no id, and for a forced one that no row has.
     """
-    told = {key: _ids(kept, key, vocab.size) for key in ("eos_token_id", "forced_bos_token_id", "forced_eos_token_id")}
-    ends = list(told["eos_token_id"])
+    told = {key: _ids(kept, key, num_rows) for key in ("forced_bos_token_id", "forced_eos_token_id")}
+    ends = [number for number in _ids(kept, "eos_token_id", None) if number < num_rows]
     with suppress(InputError):
         ends.insert(0, end_id(template, vocab))
     first, last = (next(iter(told[key]), None) for key in ("forced_bos_token_id", "forced_eos_token_id"))
-    return Borders(tuple(dict.fromkeys(ends)), first, last)
+    return Borders(tuple(dict.fromkeys(ends)), first, last, _never(kept, ends, num_rows))
 
 
-def _ids(kept: Mapping[str, Any], key: str, vocab_size: int) -> list[int]:
+def _never(kept: Mapping[str, Any], ends: Sequence[int], num_rows: int) -> tuple[tuple[int, ...], ...]:
+    """bad_words_ids of a model's files; an end token alone among them counts for nothing, as in transformers."""
+    told = kept.get("bad_words_ids") or []
+    if not isinstance(told, list) or not all(
+        isinstance(each, list) and each and all(type(one) is int and one >= 0 for one in each) for each in told
+    ):
+        raise InputError(f"config.json: bad_words_ids is {told!r:.60}: expected lists of ids")
+    alone = [[end] for end in ends]
+    return tuple(tuple(each) for each in told if each not in alone and max(each) < num_rows)
+
+
+def _ids(kept: Mapping[str, Any], key: str, below: int | None) -> list[int]:
     """The id, or the list of ids, that a key of config.json holds."""
     told = kept.get(key)
     ids = told if isinstance(told, list) else [] if told is None else [told]
-    if not all(type(one) is int and 0 <= one < vocab_size for one in ids):
-        raise InputError(f"config.json: {key} is {told!r:.60}: expected ids below {vocab_size}")
+    if not all(type(one) is int and one >= 0 and (below is None or one < below) for one in ids):
+        raise InputError(
+            f"config.json: {key} is {told!r:.60}: expected ids{'' if below is None else f' below {below}'}"
+        )
     return ids
 
 
@@ -86,7 +100,8 @@ class Writer:
             )
         first = template.single[0]
         lead = (template.special_ids[first],) if template.start_id is not None and isinstance(first, str) else ()
-        return cls(model, tokenizer, borders_of(template, tokenizer.vocab, kept), max_length, lead)
+        borders = borders_of(template, tokenizer.vocab, kept, model.body.config.vocab_size)
+        return cls(model, tokenizer, borders, max_length, lead)
 
     def write(self, examples: Sequence[Example], settings: Generation) -> list[list[Written]]:
         """num_return_sequences texts for each example (`core.continuation`), best first where beams are searched; beam
@@ -117,7 +132,9 @@ class Writer:
     def _growing(self, ready: Example, stops: Stops) -> Iterator[str]:
         (draft,) = drafts = _drafts([ready], stops)
         for _ in write(self.model, pack([ready]).to(self.model.body.device), drafts, stops):
-            yield text_after(self.tokenizer, draft.before, _without_end(draft.written, stops))
+            ids = _without_end(draft.written, stops)
+            whole = len(ids) if draft.ended_by is not None else closed(self.tokenizer, ids)
+            yield text_after(self.tokenizer, draft.before, ids[:whole])
 
     def _ruled(self, settings: Generation) -> tuple[tuple[int, ...], Stops]:
         """The ids of a forced beginning, and what says when a text has ended."""
@@ -127,6 +144,8 @@ class Writer:
         borders = self.borders
         if beginning or settings.choices:
             beginning, borders = (*self.lead, *beginning), replace(borders, first_id=None)
+        if settings.choices:  # they say what is written
+            borders = replace(borders, never=())
         choices = None
         if settings.choices:
             pieces = {text: self.tokenizer.encode(text).ids_P.tolist() for text in settings.choices}

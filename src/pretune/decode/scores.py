@@ -66,6 +66,22 @@ def forbid(scores_NV: Tensor, ids: Sequence[int]) -> Tensor:
     return scores_NV
 
 
+def forbid_sequences(scores_NV: Tensor, histories: Histories, sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Without the tokens that would complete one of these sequences. histories: () will do if each is one token.
+
+    >>> forbid_sequences(torch.zeros(2, 4), [[1, 2], [2, 1]], [(3,), (1, 2, 0)])
+    tensor([[-inf, 0., 0., -inf],
+            [0., 0., 0., -inf]])
+    """
+    scores_NV = forbid(scores_NV, [sequence[0] for sequence in sequences if len(sequence) == 1])
+    longer = [tuple(sequence) for sequence in sequences if len(sequence) > 1]
+    for row, history in enumerate(histories if longer else ()):
+        for *begun, last in longer:
+            if list(history[-len(begun) :]) == begun:
+                scores_NV[row, last] = NEVER
+    return scores_NV
+
+
 def allow_only(scores_NV: Tensor, allowed: Sequence[Sequence[int]]) -> Tensor:
     """Without all tokens but those that each sequence may go on with."""
     rows, columns = _flat(allowed, scores_NV)
@@ -130,6 +146,8 @@ def edit(
         scores_NV = penalise_repetition(scores_NV, histories, settings.repetition_penalty)
     if settings.no_repeat_ngram_size:
         scores_NV = forbid_repeated_ngrams(scores_NV, histories, settings.no_repeat_ngram_size)
+    if borders.never:
+        scores_NV = forbid_sequences(scores_NV, histories, borders.never)
     if num_new < settings.min_new_tokens and borders.end_ids:
         scores_NV = forbid(scores_NV, borders.end_ids)
     if allowed is not None:

@@ -1,9 +1,9 @@
 """How to generate: every choice a field, with the names and meanings of transformers' GenerationConfig.
 
-Where we deviate: nothing is set from a model's files but its end tokens and forced tokens; `top_k` is off unless it is
-asked for (transformers: 50 with do_sample); a choice that would have no effect is refused, not ignored; a stop string
-ends the text and is no part of it. Not here: sampling inside beam search, diverse and assisted decoding, contrastive
-search. Imports no torch.
+Where we deviate: nothing is set from a model's files but its end tokens, forced tokens and those it never writes;
+`top_k` is off unless it is asked for (transformers: 50 with do_sample); a choice that would have no effect is refused,
+not ignored; a stop string ends the text and is no part of it. Not here: sampling inside beam search, diverse and
+assisted decoding, contrastive search. Imports no torch.
 """
 
 from dataclasses import dataclass
@@ -105,13 +105,14 @@ def _default(name: str) -> object:
 
 @dataclass(frozen=True)
 class Borders:
-    """The tokens a text begins and ends with, as the model's files say.
+    """The tokens a text begins and ends with, and those it never has, as the model's files say.
 
     end_ids: each of them ends a text; a model without any writes max_new_tokens. first_id: what every text begins with
     (transformers' forced_bos_token_id). last_id: what stands at max_new_tokens if nothing has ended the text before
-    (forced_eos_token_id).
+    (forced_eos_token_id). never: sequences of ids that are not written (bad_words_ids; of Marian, the padding token).
     """
 
     end_ids: tuple[int, ...] = ()
     first_id: int | None = None
     last_id: int | None = None
+    never: tuple[tuple[int, ...], ...] = ()

@@ -36,7 +36,8 @@ class Stops:
     @property
     def reads_history(self) -> bool:
         """Whether scores depend on what was read and written."""
-        return self.settings.repetition_penalty != 1 or self.settings.no_repeat_ngram_size > 0
+        longer = any(len(sequence) > 1 for sequence in self.borders.never)
+        return self.settings.repetition_penalty != 1 or self.settings.no_repeat_ngram_size > 0 or longer
 
     @property
     def reads_text(self) -> bool:

@@ -1,13 +1,15 @@
 """What was written as text: whole, or piece by piece as it comes."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 from pretune.tokenizers.tokenizer import Tokenizer
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 """What a decoder of bytes makes of a character that is not whole yet."""
 
-Decode = Callable[[Sequence[int]], str]
+BYTE = re.compile("<0x[0-9A-F]{2}>")
+"""A piece of one byte, as SentencePiece writes what it has no other piece for."""
 
 
 def text_after(tokenizer: Tokenizer, before: Sequence[int], ids: Sequence[int]) -> str:
@@ -15,10 +17,28 @@ def text_after(tokenizer: Tokenizer, before: Sequence[int], ids: Sequence[int]) 
 
     A decoder may treat a text's first piece as no other: SentencePiece drops its space, WordPiece writes "##s" where it
     has nothing to join. So both are decoded together. Where what stands before reads otherwise together with what
-    follows (a character that only the next byte completes), the ids are decoded alone.
+    follows (a character that only the next byte completes), the ids are decoded alone. An id above the tokenizer's (a
+    model may have more rows than there are pieces) has no text, as in transformers.
     """
+    ids = [number for number in ids if number < tokenizer.vocab.size]
     head, both = tokenizer.decode(before), tokenizer.decode([*before, *ids])
     return both[len(head) :] if both.startswith(head) else tokenizer.decode(ids)
+
+
+def closed(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
+    """How many of the ids have a text that stays, whatever follows: all but the last ones if they are single bytes.
+
+    Bytes in a row are read together: one that does not fit makes all of them U+FFFD, those before it too. Ids without
+    a text do not part them.
+    """
+    return next((place for place in range(len(ids), 0, -1) if _closes(tokenizer, ids[place - 1])), 0)
+
+
+def _closes(tokenizer: Tokenizer, number: int) -> bool:
+    if number >= tokenizer.vocab.size or tokenizer.vocab.is_special_V[number]:
+        return False
+    piece = tokenizer.backend.id_to_token(number)
+    return piece is not None and not BYTE.fullmatch(piece)
 
 
 def cut_at(text: str, stop_strings: Sequence[str]) -> str:

@@ -39,7 +39,8 @@ OUTPUTS: Mapping[Kind, int] = {
     "replaced_token": 1,
 }
 """Outputs of the kinds of heads whose labels nobody chooses; "lm" has those of the vocabulary."""
-
+TIED = "tie_word_embeddings"
+"""A key that says something only of what writes words."""
 
 AnyBody = Transformer | EncoderDecoder
 
@@ -245,7 +246,8 @@ class Encoder(ABC):
 
         Raises InputError for settings that pretune does not compute, for missing and for unknown weights.
         """
-        settings.refuse(hf, self.refused)
+        tied = {name: values for name, values in self.refused.items() if name == TIED}
+        settings.refuse(hf, {name: values for name, values in self.refused.items() if name != TIED})
         settings.refuse_unknown(hf, self._known_keys())
         self._refuse_more_layers(hf, len(weights))
         config = self._config_of(hf)
@@ -260,6 +262,8 @@ class Encoder(ABC):
         specs = (
             [each.spec for each in present] if heads is None else [wanted_spec(spec, present, told) for spec in heads]
         )
+        if config.decoder is not None or "lm" in {spec.kind for spec in (*specs, *(each.spec for each in present))}:
+            settings.refuse(hf, tied)
         body = self._joined(new_body(config, None), seed)
         if layout.pooler is not None and files.raw_names([layout.pooler]) & file.keys():
             self.pooler_of(body, seed).requires_grad_(False)  # until a head reads it

@@ -192,10 +192,15 @@ class Family(Protocol):
 
 def ids_told(family: Family, special_ids: Mapping[str, int]) -> dict[str, int | None]:
     """The keys of config.json that hold ids of special tokens, with a tokenizer's; None where it has no such token."""
-    roles = {key: (role,) if isinstance(role, str) else role for key, role in family.token_ids.items()}
     return {
-        key: next((special_ids[role] for role in of_key if role in special_ids), None) for key, of_key in roles.items()
+        key: next((special_ids[role] for role in roles if role in special_ids), None)
+        for key, roles in roles_of(family).items()
     }
+
+
+def roles_of(family: Family) -> dict[str, tuple[str, ...]]:
+    """`token_ids` with several roles everywhere."""
+    return {key: (role,) if isinstance(role, str) else role for key, role in family.token_ids.items()}
 
 
 def open_family(name: str) -> Family:

@@ -21,7 +21,7 @@ from pretune.core.errors import InputError
 from pretune.families.encoder import AnyBody, Encoder
 from pretune.families.gpt2 import Gpt2
 from pretune.families.layout import Layout, Part
-from pretune.families.settings import LARGEST, key, read, size, write
+from pretune.families.settings import LARGEST, LARGEST_BASE, key, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.config import (
     Attention,
@@ -123,6 +123,8 @@ class Llama(Gpt2):
     layout = llama_layout(is_tied=False)
     refused = {
         "partial_rotary_factor": (1.0, 1),
+        "is_llama_config": (True,),
+        "rope_interleaved": (False,),
         "is_encoder_decoder": (False,),
         "is_decoder": (False, True),
         "add_cross_attention": (False,),
@@ -191,7 +193,7 @@ def _read_rotary(hf: Mapping[str, Any]) -> Rotary:
     known = {"rope_type", "type", "rope_theta", *(SCALING if kind == SCALED else ())}
     if kind not in ("default", SCALED) or not told.keys() <= known:
         raise InputError(f"config.json: {name} is {dict(told)!r:.160}: pretune computes default and llama3")
-    base = _number(told, "rope_theta", hf.get("rope_theta", THETA))
+    base = _number(told, "rope_theta", hf.get("rope_theta", THETA), LARGEST_BASE)
     if kind == "default":
         return Rotary(base)
     numbers = {ours: _number(told, theirs, None) for theirs, ours in SCALING.items()}
@@ -206,10 +208,10 @@ def _write_rotary(rotary: Rotary) -> dict[str, Any]:
     return {"rope_type": SCALED, "rope_theta": rotary.base, **numbers}
 
 
-def _number(told: Mapping[str, Any], name: str, default: Any) -> float:
+def _number(told: Mapping[str, Any], name: str, default: Any, most: float = LARGEST) -> float:
     value = told.get(name, default)
-    if type(value) not in (int, float) or not 0 < value <= LARGEST:
-        raise InputError(f"config.json: {name} is {value!r:.60}: expected a number above 0, up to {LARGEST:,}")
+    if type(value) not in (int, float) or not 0 < value <= most:
+        raise InputError(f"config.json: {name} is {value!r:.60}: expected a number above 0, up to {most:,.0f}")
     return float(value)
 
 

@@ -21,7 +21,7 @@ from pretune.core.errors import InputError
 from pretune.families.encoder import Encoder
 from pretune.families.family import HeadSpec, Kind
 from pretune.families.layout import ENCODER_CLASSES, Layout, Part
-from pretune.families.settings import LARGEST, Key, key, rate, read, size, write
+from pretune.families.settings import LARGEST, LARGEST_BASE, Key, key, rate, read, size, write
 from pretune.families.weights import module, same
 from pretune.nn.body import Body
 from pretune.nn.config import (
@@ -261,13 +261,14 @@ def _theta(hf: Mapping[str, Any], kind: str, old_key: str, default: float) -> fl
     told = _rope(hf, kind)
     if told.get("rope_type", "default") != "default":
         raise InputError(f"config.json: rope_parameters.{kind}.rope_type is {told['rope_type']!r}: pretune has default")
-    return _number(told, "rope_theta", default) if "rope_theta" in told else _number(hf, old_key, default)
+    there, name = (told, "rope_theta") if "rope_theta" in told else (hf, old_key)
+    return _number(there, name, default, LARGEST_BASE)
 
 
-def _number(hf: Mapping[str, Any], name: str, default: float) -> float:
+def _number(hf: Mapping[str, Any], name: str, default: float, most: float = LARGEST) -> float:
     value = hf.get(name, default)
-    if type(value) not in (int, float) or not 0 < value <= LARGEST:
-        raise InputError(f"config.json: {name} is {value!r:.60}: expected a number above 0, up to {LARGEST:,}")
+    if type(value) not in (int, float) or not 0 < value <= most:
+        raise InputError(f"config.json: {name} is {value!r:.60}: expected a number above 0, up to {most:,.0f}")
     return float(value)
 
 

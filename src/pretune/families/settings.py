@@ -28,7 +28,7 @@ HARMLESS = frozenset(
     id2label label2id num_labels _num_labels problem_type finetuning_task tokenizer_class prefix task_specific_params
     use_cache return_dict output_hidden_states output_attentions output_past torchscript use_bfloat16 xla_device
     gradient_checkpointing tf_legacy_loss attn_implementation _attn_implementation _attn_implementation_autoset
-    sentence_transformers cross_attention_hidden_size tie_encoder_decoder
+    sentence_transformers transformers.js_config cross_attention_hidden_size tie_encoder_decoder
     bos_token_id eos_token_id sep_token_id cls_token_id pad_token_id mask_token_id unk_token_id decoder_start_token_id
     max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p
     typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids
@@ -44,6 +44,8 @@ CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
 """Keys by which transformers is sent to Python code in the model's directory. pretune runs none, ever."""
 LARGEST = 1 << 24
 """No size in a config.json is larger (16.8 million): products of three of them stay below 2 ** 63."""
+LARGEST_BASE = 1e12
+"""Nor a rotary base, which is no size: models for long texts have some hundreds of millions."""
 
 
 @dataclass(frozen=True)

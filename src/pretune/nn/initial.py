@@ -84,7 +84,7 @@ def _draw(shape: torch.Size, std: float, cutoff: float | None, seed: int) -> Ten
     """On the CPU, so that every device starts from the same numbers."""
     generator = _generator(seed)
     values = torch.empty(shape)
-    if cutoff is None:
+    if cutoff is None or not std:  # torch's truncated normal divides by std
         return values.normal_(0.0, std, generator=generator)
     return nn.init.trunc_normal_(values, 0.0, std, -cutoff * std, cutoff * std, generator=generator)
 

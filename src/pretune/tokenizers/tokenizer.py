@@ -106,6 +106,11 @@ class Tokenizer:
         copy.backend.encode_special_tokens = True
         return copy
 
+    def with_role(self, role: str, number: int) -> "Tokenizer":
+        """The same pieces, with the one of this id as the special token of a role."""
+        roles = {**self.special_tokens, role: self.token(number)}
+        return Tokenizer(self.backend, special_tokens=roles, model_max_length=self.model_max_length)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._text, self.special_tokens, self.model_max_length)
 

@@ -11,10 +11,11 @@ from pretune.checkpoint.bundle import Bundle
 from pretune.checkpoint.huggingface import read_json
 from pretune.checkpoint.not_opened import other_body
 from pretune.checkpoint.seal import MANIFEST
-from pretune.checkpoint.sentence_transformers import Vectors, vectors_files
+from pretune.checkpoint.sentence_transformers import ENCODER_ALONE, OF_DECODER, Vectors, vectors_files
 from pretune.core.errors import InputError, unknown
 from pretune.nn.model import Model
 from pretune.nn.siamese import EmbeddingHead
+from pretune.tokenizers.tokenizer import Tokenizer
 
 FORMATS = ("huggingface", "sentence-transformers")
 
@@ -47,9 +48,16 @@ def _save_vectors(bundle: Bundle, out: str | Path) -> list[str]:
         )
     head = bundle.vector_head or EmbeddingHead()
     left = [kind for kind in bundle.model.heads if kind != "embedding"]
-    alone = Bundle(Model(bundle.model.body, {"embedding": head}), bundle.tokenizer, {"heads": [{"kind": "embedding"}]})
+    pieces = _that_pads(bundle)
+    alone = Bundle(Model(bundle.model.body, {"embedding": head}), pieces, {"heads": [{"kind": "embedding"}]})
     alone.manifest |= {key: value for key, value in bundle.manifest.items() if key == "config"}
-    if reason := other_body(alone.family.to_hf(alone.model, alone.specs)[0]):
+    config = alone.family.to_hf(alone.model, alone.specs)[0]
+    if bundle.model.body.config.decoder is not None and config["model_type"] not in ENCODER_ALONE:
+        raise InputError(
+            f"{bundle.folder}: sentence-transformers would pool {OF_DECODER}, and its vectors would be others: of "
+            "models with a decoder it opens T5's encoder alone; embed and search with pretune"
+        )
+    if reason := other_body(config):
         raise InputError(f"{bundle.folder}: sentence-transformers reads it as transformers does, which {reason}")
     vectors = Vectors(head.pooling, head.normalize)
     alone.save(out, more=vectors_files(vectors, bundle.model.body.config.hidden_size, bundle.max_length))
@@ -59,5 +67,23 @@ def _save_vectors(bundle: Bundle, out: str | Path) -> list[str]:
         notes.append("no pooling was trained: the mean is what pretune embed takes too")
     if left:
         notes.append(f"left out, for sentence-transformers has no place for it: the head {', '.join(left)}")
+    if pieces is not bundle.tokenizer:
+        notes.append(
+            f"the tokenizer had no padding token: texts of a batch are filled up with {pieces.special_tokens['pad']}"
+        )
     notes.append(f"sentence-transformers cuts texts longer than {bundle.max_length} tokens, where pretune refuses them")
     return notes
+
+
+def _that_pads(bundle: Bundle) -> Tokenizer:
+    """The tokenizer with a token to fill up the texts of a batch, which sentence-transformers needs: where it has none,
+    as GPT-2's, the one that ends a text; it is masked there. InputError where it has neither."""
+    vocab = bundle.tokenizer.vocab
+    if vocab.pad_id is not None:
+        return bundle.tokenizer
+    if vocab.end_id is None:
+        raise InputError(
+            f"{bundle.folder}: sentence-transformers fills up the texts of a batch, and this tokenizer has no token "
+            "for it ([PAD], <pad>) and none that ends a text: name one as pad_token in its tokenizer_config.json"
+        )
+    return bundle.tokenizer.with_role("pad", vocab.end_id)

@@ -55,17 +55,23 @@ def load(
 
     tokenizer: a directory; needed for presets only. device: cpu, cuda ...; None: cuda where there is one.
     allow_pickle: read tensors from `pytorch_model.bin` where a model has no safetensors. Code is never run.
-    Raises InputError for what is not a model, or holds something pretune cannot reproduce exactly.
+    Raises InputError for what is not a model, or holds something pretune cannot reproduce exactly, and for a device
+    that is not there.
     """
     return Pretrained(Bundle.load(model, tokenizer=tokenizer, allow_pickle=allow_pickle), device)
 
 
 class Pretrained:
-    """A Bundle and its uses. `tokenizer`, `model`, `manifest` are the parts; `model` is in evaluation mode."""
+    """A Bundle and its uses. `tokenizer`, `model`, `manifest` are the parts; `model` is in evaluation mode.
+
+    Weights may be changed between calls (an optimizer's step, `load_state_dict`, `parameter.mul_` under no_grad). Only
+    what is written into `parameter.data` in place (`parameter.data.mul_`) torch does not tell: call `weights_changed`
+    after it, else short texts on a CPU are computed with the old weights.
+    """
 
     def __init__(self, bundle: Bundle, device: str | None = None) -> None:
         self.bundle = bundle
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = _usable(device) if device else "cuda" if torch.cuda.is_available() else "cpu"
         self.model = bundle.model.to(self.device).eval()
         keep_packed(self.model)
         self.tokenizer = bundle.tokenizer
@@ -242,6 +248,10 @@ class Pretrained:
         """
         return predict(self.bundle, inputs, settings)
 
+    def weights_changed(self) -> None:
+        """Says that weights were written into `parameter.data`; other changes are found out (see above)."""
+        keep_packed(self.model)
+
     def save(self, directory: str | Path) -> None:
         """Writes the Hugging Face layout: opens with `AutoModel*.from_pretrained`."""
         self.bundle.save(directory)
@@ -251,9 +261,11 @@ class Pretrained:
         return self.bundle.max_length
 
     def _candidates(self, logits_V: Floats, ids_P: NDArray[Any], blank: int, top_k: int) -> list[dict[str, Any]]:
-        scores_V = torch.from_numpy(logits_V).softmax(-1).numpy()
-        best = np.argsort(-scores_V, kind="stable")[:top_k]
         special = self.tokenizer.vocab.is_special_V
+        scores_V = (
+            torch.from_numpy(logits_V).softmax(-1).numpy()[: len(special)]
+        )  # a model may have rows without a piece
+        best = np.argsort(-scores_V, kind="stable")[:top_k]
         found = []
         for piece in best:
             ids = ids_P.copy()
@@ -295,6 +307,16 @@ class Pretrained:
                 for number, value in zip(numbers, compute(batch), strict=True):
                     out[number] = value.float().cpu().numpy()
         return out
+
+
+def _usable(device: str) -> str:
+    """InputError for a device that torch does not know or does not find here."""
+    try:
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        told = str(error).strip().partition("\n")[0]
+        raise InputError(f"device is {device!r}: torch cannot compute on it here ({told:.200}): take cpu") from error
+    return device
 
 
 def _as_given(hidden_TD: Tensor, stream: Stream) -> list[Tensor]:

@@ -111,6 +111,8 @@ def _lineage(bundle: Bundle) -> list[Any]:
 
 
 def _sentences(model: str, before: str | None, bundle: Bundle, task: Task, kept: tuple[str, ...]) -> tuple[str, ...]:
+    if "body" in bundle.fresh_weights:
+        return (f"{model} is a preset: all its weights are fresh, and none was pre-trained.",)
     trained = _with_weights(task)
     heads = ", ".join(spec.kind for spec in trained)
     was = f"{model} was fine-tuned for {before} before" if before else f"{model} has a head for this task"

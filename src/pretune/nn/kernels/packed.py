@@ -6,6 +6,9 @@ of an AMD EPYC, family 25; 128 rows: 32, 30 and 27). Whoever predicts asks for i
 made at the first call with few rows and made anew when the weights were changed or moved. It doubles the memory of the
 weights, so larger batches, which hardly gain, do not make it.
 
+What is written into `parameter.data` in place torch does not count as a change, and to find it out would mean to read
+all weights at every call, which is most of what a short text costs: whoever writes so calls `keep_packed` again.
+
 Dimensions: T rows, F rows after filling, I inputs, O outputs.
 """
 
@@ -54,7 +57,9 @@ class Packed:
 
 
 def keep_packed(model: nn.Module) -> None:
-    """Lets the linear layers of a model keep their weights packed when it computes few rows without gradients."""
+    """Lets the linear layers of a model keep their weights packed when it computes few rows without gradients.
+
+    What they have kept so far is given up."""
     for module in model.modules():
-        if hasattr(module, "packed") and module.packed is None:
-            module.packed = Packed()
+        if hasattr(module, "packed"):
+            module.packed = Packed()  # type: ignore[assignment]
