@@ -1,5 +1,4 @@
-"""Heads of tasks begin as transformers lets them begin: every map that the checkpoint lacks has the same spread. A head
-that begins smaller gets less far in a short fine-tuning."""
+"""Heads of tasks begin as transformers lets them begin: every map that the checkpoint lacks has the same spread."""
 
 import json
 

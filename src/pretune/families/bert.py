@@ -84,9 +84,8 @@ def tokens(*copies: str) -> list[Rule]:
 
 
 def start_of(kind: Kind, init: Init) -> Init:
-    """How a fresh head's maps are drawn: those of tasks as transformers draws them, not cut. Cut at two deviations, as
-    in Google's code, a normal distribution is 12 % narrower, and a short fine-tuning gets less far from a smaller head
-    (benchmarks/LOG.md, "how a head begins")."""
+    """How a fresh head's maps are drawn: those of tasks as transformers draws them, not cut, so that fine-tuning begins
+    alike. Cut at two deviations, as in Google's code, a normal distribution is 12 % narrower."""
     return init if kind in PRETRAINING or not isinstance(init, Normal) else replace(init, cutoff=None)
 
 
