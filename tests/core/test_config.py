@@ -37,7 +37,7 @@ def test_fields_are_dotted_and_documented():
         ("=3", "KEY=VALUE"),
         ("optimizer=3", "optimizer"),
         ("optimizer.lr=inf", "optimizer.lr: it should be a finite number"),
-        ("optimizer.lr=.nan", "optimizer.lr: it should be a finite number"),
+        ("optimizer.lr=nan", "optimizer.lr: it should be a finite number"),
     ],
 )
 def test_wrong_settings_say_what_is_right(assignment, message):

@@ -18,7 +18,7 @@ REFUSED = {
     "greater than 0": ["temperature=0", "do_sample=true"],
     "less than or equal to 1": ["top_p=1.2", "do_sample=true"],
     "greater than or equal to 1": ["max_new_tokens=0"],
-    "length_penalty: it should be less than or equal to 10": ["length_penalty=.inf", "num_beams=2"],
+    "length_penalty: it should be less than or equal to 10": ["length_penalty=10.5", "num_beams=2"],
     "a text stands there twice": ["choices=[a, b, a]"],
     "above the 2 choices": ["choices=[a, b]", "num_beams=3", "num_return_sequences=3"],
     "leave min_new_tokens, stop_strings out": ["choices=[a]", "min_new_tokens=1", "stop_strings=[b]"],
