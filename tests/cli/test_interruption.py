@@ -24,10 +24,9 @@ def killed_after_first_checkpoint(world, words, out, how):
 
 
 def whole(world, words, out):
-    process = world.start(*words, "--out", out)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return err
+    result = world.command(*words, "--out", out)
+    assert result.status == 0, result.err
+    return result.err
 
 
 @pytest.mark.parametrize("verb", ["pretrain", pytest.param("finetune", marks=pytest.mark.slow)])

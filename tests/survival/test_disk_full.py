@@ -58,6 +58,7 @@ def test_a_disk_that_fills_stops_the_run_and_the_same_command_continues_it(world
     assert (folder / "run" / "model" / "model.safetensors").read_bytes() == bytes_of_one[2]
 
 
+@pytest.mark.slow
 def test_wait_goes_on_when_there_is_room(world, make_disk, bytes_of_one):
     folder = make_disk(8 + 4 * bytes_of_one[0] // (1 << 20))
     process = filled_once_there_is_a_checkpoint(world, folder, bytes_of_one, "--on-disk-full", "wait")

@@ -145,7 +145,9 @@ def test_a_second_signal_leaves_at_once():
         assert time.monotonic() - began < 8
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 0), (signal.SIGUSR1, 1)])
+@pytest.mark.parametrize(
+    ("number", "workers"), [pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow), (signal.SIGUSR1, 1)]
+)
 def test_a_command_saves_and_continues_to_the_same_weights(world, tmp_path, number, workers):
     """The signal goes to the whole process group, as schedulers send it: workers must not die of it."""
     words = ["pretrain", "modern-tiny", "--corpus", world.corpus, "steps=40", "batch_size=8", "valid_samples=4"]
