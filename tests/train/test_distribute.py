@@ -304,6 +304,7 @@ def assert_same_run(ours, theirs):
             assert (ours / "model" / name).read_bytes() == (theirs / "model" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(world, straight, tmp_path):
     """torchrun restarts the job, which goes on from its last checkpoint to what one process has without a kill."""
     errors = killed_and_recovered(world, tmp_path / "run", "fsdp", 9)
