@@ -49,7 +49,7 @@ def _plateau(curve: Curve, entropy: float) -> Problem | None:
     if len(losses) >= 2 * LEAST_LINES and fall < FLAT:
         return Problem(
             "stuck at word frequencies",
-            f"{seen}; in the last third of the run it fell by {fall:.3f}",
+            f"{seen}; in the last third of the run it {'fell' if fall >= 0 else 'rose'} by {abs(fall):.3f}",
             why,
             "optimizer.lr (a third of it, or three times) and a longer schedule.warmup; a recipe that leaves the "
             "plateau sooner (modern); or many more steps",

@@ -261,10 +261,8 @@ class Pretrained:
         return self.bundle.max_length
 
     def _candidates(self, logits_V: Floats, ids_P: NDArray[Any], blank: int, top_k: int) -> list[dict[str, Any]]:
-        special = self.tokenizer.vocab.is_special_V
-        scores_V = (
-            torch.from_numpy(logits_V).softmax(-1).numpy()[: len(special)]
-        )  # a model may have rows without a piece
+        special = self.tokenizer.vocab.is_special_V  # a model may have more rows than there are pieces
+        scores_V = torch.from_numpy(logits_V).softmax(-1).numpy()[: len(special)]
         best = np.argsort(-scores_V, kind="stable")[:top_k]
         found = []
         for piece in best:
